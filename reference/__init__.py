@@ -1,0 +1,41 @@
+"""The reference: what the right answer is, exactly (mpmath and the standard library only).
+
+Read it beside SPEC.md: `_token.py` has the formulas of one token, `_losses.py` the functions, `_derivatives.py` their derivatives,
+`_factors.py` the normalising factors. Every answer is an `Enclosure`.
+"""
+
+from lossproof.reference._derivatives import (
+    DenseGradients as DenseGradients,
+    TokenGradients as TokenGradients,
+    WeightedGradients as WeightedGradients,
+    compute_weighted_cross_entropy_gradients as compute_weighted_cross_entropy_gradients,
+    cross_entropy_with_logits_gradients as cross_entropy_with_logits_gradients,
+    token_cross_entropy_gradients as token_cross_entropy_gradients,
+    weighted_hessian_vector_product as weighted_hessian_vector_product,
+)
+from lossproof.reference._enclosure import (
+    Enclosure as Enclosure,
+    EnclosureArray as EnclosureArray,
+)
+from lossproof.reference._factors import (
+    Normalization as Normalization,
+    SpecialLossNormalizingFactor as SpecialLossNormalizingFactor,
+    convert_special_loss_normalizing_factor_to_enum as convert_special_loss_normalizing_factor_to_enum,
+    get_loss_normalizing_factor_and_weights as get_loss_normalizing_factor_and_weights,
+)
+from lossproof.reference._losses import (
+    DenseCrossEntropy as DenseCrossEntropy,
+    TokenCrossEntropy as TokenCrossEntropy,
+    WeightedCrossEntropy as WeightedCrossEntropy,
+    compute_weighted_cross_entropy as compute_weighted_cross_entropy,
+    cross_entropy_with_logits as cross_entropy_with_logits,
+    token_cross_entropy as token_cross_entropy,
+)
+from lossproof.reference._rounding import (
+    FORMATS as FORMATS,
+    round_to as round_to,
+)
+from lossproof.reference._token import (
+    LOSSPROOF as LOSSPROOF,
+    Convention as Convention,
+)

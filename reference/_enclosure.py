@@ -1,0 +1,122 @@
+"""The answers of the reference: numbers known to lie between two ends, and arrays of them."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import mpmath
+
+from lossproof.reference._interval import Interval, endpoints, working_precision
+from lossproof.reference._rounding import FORMATS, decimal_digits, round_to
+
+# Ziv's loop: a value that is still undecided at one precision is computed again at the next.
+PRECISIONS = (113, 226, 452, 904, 1808, 3616)
+
+# Far below half of the smallest subnormal float64 (2^-1075): what is smaller rounds to 0 in every type.
+_NEGLIGIBLE = mpmath.mpf(2) ** -1400
+
+@dataclass(frozen=True)
+class Enclosure:
+    """A real number between `low` and `high` (mpmath numbers), or a special value with both ends equal to nan, inf or -inf."""
+
+    low: Any
+    high: Any
+
+    @property
+    def value(self) -> Any:
+        """The midpoint, an mpmath number."""
+        return self.low if self.is_special else mpmath.fdiv(mpmath.fadd(self.low, self.high, exact=True), 2, prec=4000)
+
+    @property
+    def radius(self) -> Any:
+        """Half the width, an mpmath number rounded up; 0 for a special value."""
+        return mpmath.mpf(0) if self.is_special else mpmath.fsub(self.high, self.low, prec=60, rounding="c") / 2
+
+    @property
+    def is_special(self) -> bool:
+        """Whether this is nan, inf or -inf."""
+        return not mpmath.isfinite(self.low)
+
+    def rounded(self, dtype: str) -> float | None:
+        """The correctly rounded float of type `dtype`, or None where the ends round differently (a tie not proved)."""
+        low, high = round_to(self.low, dtype), round_to(self.high, dtype)
+        return low if low == high or math.isnan(low) else None
+
+    def float_pair(self) -> tuple[float, float]:
+        """Two float64 whose sum is the value to about 107 bits."""
+        first = round_to(self.value, "float64")
+        if not math.isfinite(first):
+            return first, 0.0
+        return first, round_to(mpmath.fsub(self.value, first, exact=True), "float64")
+
+    def decimal(self, digits: int) -> str | None:
+        """The value rounded to `digits` significant decimal digits, or None where the two ends round differently."""
+        if self._is_negligible():
+            return "0"
+        low, high = decimal_digits(self.low, digits), decimal_digits(self.high, digits)
+        return low if low == high else None
+
+    def is_tight(self, digits: int) -> bool:
+        """Whether the rounding to every type is settled and the relative width leaves no doubt about `digits` decimal digits."""
+        if self.is_special or self._is_negligible():
+            return True
+        narrow = self.high - self.low <= mpmath.mpf(10) ** (-digits - 6) * min(abs(self.low), abs(self.high))
+        return bool(narrow) and all(self.rounded(dtype) is not None for dtype in FORMATS)
+
+    def _is_negligible(self) -> bool:
+        return bool(max(abs(self.low), abs(self.high)) < _NEGLIGIBLE)
+
+
+@dataclass(frozen=True)
+class EnclosureArray:
+    """Enclosures in row-major order, with the shape of the array they fill."""
+
+    shape: tuple[int, ...]
+    values: tuple[Enclosure, ...]
+
+    def __iter__(self) -> Iterator[Enclosure]:
+        return iter(self.values)
+
+    def item(self) -> Enclosure:
+        """The only element."""
+        (only,) = self.values
+        return only
+
+
+def special(value: float) -> Enclosure:
+    """The enclosure of nan, inf or -inf."""
+    number = mpmath.mpf(value)
+    return Enclosure(number, number)
+
+
+def refine(evaluate: Callable[[], Sequence[Interval | float]], digits: int) -> tuple[Enclosure, ...]:
+    """Evaluates at growing precision until every element is tight (Ziv's strategy).
+
+    An element that is not tight at the last precision keeps its last enclosure; its `rounded` then says None: undecided, not guessed.
+
+    Args:
+      evaluate: gives the elements as intervals at the working precision, or as the floats nan, inf, -inf.
+      digits: decimal digits to settle.
+
+    Returns:
+      The enclosures, in the order of `evaluate`.
+    """
+    results: list[Enclosure] = []
+    for precision in PRECISIONS:
+        with working_precision(precision):
+            new = [_enclosure(element) for element in evaluate()]
+        results = [old if old.is_tight(digits) else fresh for old, fresh in zip(results, new, strict=True)] if results else new
+        if all(result.is_tight(digits) for result in results):
+            break
+    return tuple(results)
+
+
+def refine_rows(evaluate: Callable[[int], Sequence[Interval | float]], count: int, digits: int) -> list[tuple[Enclosure, ...]]:
+    """Refines `evaluate(i)` for each i below `count`, each on its own."""
+    return [refine(partial(evaluate, i), digits) for i in range(count)]
+
+
+def _enclosure(element: Interval | float) -> Enclosure:
+    return special(element) if isinstance(element, float) else Enclosure(*endpoints(element))

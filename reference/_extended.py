@@ -1,0 +1,37 @@
+"""Interval arithmetic extended by nan, inf and -inf, which are plain floats here; an exact coefficient of 0 absorbs everything."""
+
+import math
+
+from lossproof.reference._interval import Interval, exact, total
+from lossproof.reference._inputs import Real, is_finite
+
+
+def scaled(coefficient: Interval | float, value: Interval | float) -> Interval | float:
+    """coefficient * value with 0 * inf = 0 * nan = 0; coefficient and value are intervals, or special floats."""
+    if not isinstance(coefficient, float) and coefficient == 0:
+        return exact(0)
+    if not isinstance(coefficient, float) and not isinstance(value, float):
+        return coefficient * value
+    factors = [_sign(factor) for factor in (coefficient, value)]
+    if 0 in factors or any(math.isnan(factor) for factor in factors):
+        return math.nan
+    return math.prod(factors) * math.inf
+
+
+def added(terms: list[Interval | float]) -> Interval | float:
+    """The sum; inf - inf is nan."""
+    specials = [term for term in terms if isinstance(term, float)]
+    return sum(specials) if specials else total(terms)
+
+
+def number(value: Real) -> Interval | float:
+    """An exact finite number as an interval; nan, inf and -inf as they are."""
+    return exact(value) if is_finite(value) else float(value)
+
+
+def _sign(factor: Interval | float) -> float:
+    if isinstance(factor, float):
+        return factor if math.isnan(factor) else math.copysign(1.0, factor)
+    if factor == 0:
+        return 0.0
+    return 1.0 if factor > 0 else -1.0

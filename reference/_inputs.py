@@ -1,0 +1,109 @@
+"""Inputs, converted exactly or refused."""
+
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+Real: TypeAlias = float | Fraction  # an int, float or Fraction, taken as exact
+
+
+@dataclass(frozen=True)
+class ExactArray:
+    """Python numbers in row-major order, with the shape of the array they fill."""
+
+    shape: tuple[int, ...]
+    values: tuple[Real, ...]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def rows(self) -> list[tuple[Real, ...]]:
+        """The values cut along the last axis."""
+        length = self.shape[-1]
+        return [self.values[start : start + length] for start in range(0, len(self.values), length)]
+
+
+def exact_array(name: str, array: Any) -> ExactArray:
+    """Converts an array or nested list exactly.
+
+    Args:
+      name: what to call the array in an error message.
+      array: nested lists or tuples of Python numbers, or anything with `tolist` and `shape` (numpy, jax, ml_dtypes; torch below
+        float64 too): a bfloat16, float16, float32 or float64 is the dyadic rational it encodes.
+
+    Returns:
+      The array's shape and values.
+
+    Raises:
+      TypeError: an element is not a real number.
+      ValueError: nested lists are ragged.
+    """
+    nested = array.tolist() if hasattr(array, "tolist") else array
+    shape = tuple(int(length) for length in array.shape) if hasattr(array, "shape") else _shape(name, nested)
+    return ExactArray(shape, tuple(_flatten(name, nested)))
+
+
+def exact_scalar(name: str, number: Any) -> Real:
+    """Converts a scalar exactly; an array without axes counts as one.
+
+    Raises:
+      TypeError: not a real number (a bool is not one).
+      ValueError: an array with axes.
+    """
+    if getattr(number, "shape", ()) != ():
+        raise ValueError(f"{name} must be a scalar, got an array of shape {tuple(number.shape)}: pass one number")
+    value = number.item() if hasattr(number, "item") else number
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {name}={value!r} ({type(value).__name__})")
+    return _exact_number(value)
+
+
+def check_shapes(logits: ExactArray, **others: ExactArray) -> None:
+    """SHAPE-1: raises a ValueError unless logits are [..., V] and each other array is [...]."""
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(f"logits must have a last axis of at least one class: got logits {logits.shape}")
+    for name, array in others.items():
+        if array.shape != logits.shape[:-1]:
+            raise ValueError(
+                f"{name} must have the shape of logits without its last axis: "
+                f"logits {logits.shape} need {name} {logits.shape[:-1]}, got {array.shape}"
+            )
+
+
+def check_smoothing(label_smoothing: Real) -> None:
+    """SHAPE-5: raises a ValueError unless label_smoothing is in [0, 1]."""
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be between 0 and 1, got label_smoothing={label_smoothing}")
+
+
+def _exact_number(value: Any) -> Real:
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return Fraction(value) if isinstance(value, numbers.Rational) else float(value)
+
+
+def _flatten(name: str, nested: Any) -> list[Real]:
+    if isinstance(nested, (list, tuple)):
+        return [number for element in nested for number in _flatten(name, element)]
+    if not isinstance(nested, numbers.Real):
+        raise TypeError(f"{name} must hold real numbers, got {nested!r} ({type(nested).__name__})")
+    return [_exact_number(nested)]
+
+
+def _shape(name: str, nested: Any) -> tuple[int, ...]:
+    if not isinstance(nested, Sequence) or isinstance(nested, str):
+        return ()
+    shapes = {_shape(name, element) for element in nested}
+    if len(shapes) > 1:
+        raise ValueError(f"{name} must be a rectangular array, got nested lists of shapes {sorted(shapes)}")
+    return (len(nested), *(shapes.pop() if shapes else ()))
+
+
+def is_finite(number: Real) -> bool:
+    """Whether a number is neither nan nor infinite."""
+    return not isinstance(number, float) or math.isfinite(number)

@@ -1,0 +1,70 @@
+"""Correct rounding (to nearest, ties to even) of an exact binary number to the IEEE types and bfloat16."""
+
+import math
+from typing import Any, NamedTuple
+
+
+class FloatFormat(NamedTuple):
+    """A binary floating-point format: `precision` bits of significand, exponents from `min_exponent` to `max_exponent`."""
+
+    precision: int
+    min_exponent: int
+    max_exponent: int
+
+
+FORMATS = {
+    "bfloat16": FloatFormat(8, -126, 127),
+    "float16": FloatFormat(11, -14, 15),
+    "float32": FloatFormat(24, -126, 127),
+    "float64": FloatFormat(53, -1022, 1023),
+}
+
+
+def round_to(number: Any, dtype: str) -> float:
+    """The float of type `dtype` nearest to an mpmath number; subnormals, overflow to inf and ties to even as in IEEE 754.
+
+    Args:
+      number: an mpmath mpf, taken as exact; infinities and NaN pass through.
+      dtype: a key of `FORMATS`.
+
+    Returns:
+      A Python float, which holds every value of these types exactly.
+    """
+    sign, mantissa, exponent, bits = number._mpf_
+    if not mantissa:
+        return float(number)  # 0, inf, -inf, nan
+    form = FORMATS[dtype]
+    last_bit = max(exponent + bits - form.precision, form.min_exponent - form.precision + 1)
+    shift = last_bit - exponent
+    units = mantissa << -shift if shift <= 0 else _half_even(mantissa, shift)
+    if units.bit_length() + last_bit > form.max_exponent + 1:
+        magnitude = math.inf
+    else:
+        magnitude = math.ldexp(units, last_bit)
+    return -magnitude if sign else magnitude
+
+
+def _half_even(mantissa: int, shift: int) -> int:
+    if shift > mantissa.bit_length() + 1:
+        return 0
+    quotient, remainder = mantissa >> shift, mantissa & ((1 << shift) - 1)
+    half = 1 << (shift - 1)
+    return quotient + (remainder > half or (remainder == half and quotient & 1))
+
+
+def decimal_digits(number: Any, digits: int) -> str:
+    """A finite or special mpmath number in decimal, rounded to `digits` significant digits (ties away from 0); exact integer arithmetic."""
+    sign, mantissa, exponent, _ = number._mpf_
+    if not mantissa:
+        return str(float(number)) if exponent else "0"
+    numerator, denominator = (mantissa << exponent, 1) if exponent >= 0 else (mantissa, 1 << -exponent)
+    power = len(str(numerator)) - len(str(denominator))  # 10^(power - 1) < value < 10^(power + 1)
+    if numerator * 10 ** max(-power, 0) < denominator * 10 ** max(power, 0):
+        power -= 1
+    scale = digits - 1 - power
+    numerator, denominator = numerator * 10 ** max(scale, 0), denominator * 10 ** max(-scale, 0)
+    units = (2 * numerator + denominator) // (2 * denominator)
+    if units == 10**digits:
+        units, power = units // 10, power + 1
+    text = str(units)
+    return f"{'-' if sign else ''}{text[0]}.{text[1:]}e{power:+d}"
