@@ -1,0 +1,32 @@
+"""The conformance suite: proves a loss right against the reference, clause by clause.
+
+`lossproof check` is its command line, `pytest --pyargs lossproof.conformance` its form inside a project's own tests.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lossproof.conformance._cli import cli as cli
+    from lossproof.conformance._result import Result as Result
+    from lossproof.conformance._runner import Request as Request, run as run
+    from lossproof.conformance._summary import Summary as Summary
+    from lossproof.conformance._targets import load_target as load_target
+
+_MODULES = {
+    "Request": "_runner",
+    "Result": "_result",
+    "Summary": "_summary",
+    "cli": "_cli",
+    "load_target": "_targets",
+    "run": "_runner",
+}
+
+__all__ = ["Request", "Result", "Summary", "cli", "load_target", "run"]
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, because pytest loads lossproof.conformance.plugin in every run where lossproof is installed.
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"lossproof.conformance.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'lossproof.conformance' has no attribute {name!r}")

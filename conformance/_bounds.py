@@ -1,0 +1,341 @@
+"""How large an error may be: the one place that owns tolerances.
+
+Every bound is a function of the case and the platform profile, derived in docs/error-analysis.md, whose section numbers are cited here. Errors are
+absolute, first order in the unit roundoff u; the integers count roundings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance._profiles import JAX_CPU, Profile
+from lossproof.conformance._terms import Terms
+from lossproof.reference import FORMATS, Convention
+
+# "A": relative for confident tokens, independent of a common offset. "C": absolute, and grows with the offset.
+Grade = Literal["A", "C"]
+
+SEQUENTIAL = 32  # a good summation adds blocks of this length one by one, and the blocks in a tree
+
+
+def unit_roundoff(dtype: str) -> float:
+    """u = 2^-p for a type with p bits of significand."""
+    return 2.0 ** -FORMATS[dtype].precision
+
+
+def smallest_normal(dtype: str) -> float:
+    """The smallest positive normal number."""
+    return 2.0 ** FORMATS[dtype].min_exponent
+
+
+def depth(length: int) -> int:
+    """h: the number of roundings that one term of a sum meets (section 2)."""
+    return min(max(length - 1, 0), SEQUENTIAL + int(np.ceil(np.log2(max(length, 1)))))
+
+
+def with_final_rounding(bound: Array, magnitude: Array, dtype: str) -> Array:
+    """ACC-5: the bound on a result that is rounded once more, to `dtype`, keeping its subnormals where the hardware does.
+
+    Args:
+      bound: on the result before that rounding.
+      magnitude: the absolute value of the exact result.
+      dtype: what it is rounded to.
+
+    Returns:
+      The bound after it; 0 stays 0.
+    """
+    form = FORMATS[dtype]
+    half_spacing = 2.0 ** (form.min_exponent - form.precision)
+    size = np.where(np.isfinite(magnitude), magnitude, 0.0)
+    rounded = bound + unit_roundoff(dtype) * (size + bound) + half_spacing
+    return np.asarray(np.where(bound > 0, rounded, 0.0))
+
+
+def sum_bound(size: Any, length: int) -> Array:
+    """NORM: the bound on a float32 sum of `length` terms, or on a quotient by one, whose absolute values add up to `size` (section 2)."""
+    return np.asarray((length + 3) * unit_roundoff("float32") * np.asarray(size, np.float64) + smallest_normal("float32") * length)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The bounds of one case.
+
+    Attributes:
+      case: the inputs.
+      convention: what the target computes.
+      grade: which algorithm is asked for.
+      profile: the platform's elementary functions.
+    """
+
+    case: Case
+    convention: Convention
+    grade: Grade
+    profile: Profile = JAX_CPU
+
+    @cached_property
+    def terms(self) -> Terms:
+        """The quantities of the case."""
+        return Terms(self.case, self.convention)
+
+    @property
+    def u(self) -> float:
+        """The unit roundoff of the carried type."""
+        return unit_roundoff(self.case.carried)
+
+    @property
+    def k(self) -> float:
+        """|k|"""
+        return abs(self.case.scalar("z_loss"))
+
+    @property
+    def factor(self) -> np.float64:
+        """|L|"""
+        return np.float64(abs(self.case.scalar("loss_normalizing_factor")))
+
+    @property
+    def floor(self) -> float:
+        """ACC-7: what a flushed subnormal may cost, before coefficients."""
+        return smallest_normal(self.case.carried)
+
+    @np.errstate(all="ignore")
+    def values(self) -> dict[str, Array]:
+        """The bound on each output."""
+        if self.case.function == TOKEN:
+            return {"loss": self.loss, "z_loss": self.z_loss, "log_z": self.log_z}
+        if self.case.function == DENSE:
+            return {"loss": self.loss, "z_loss": self.z_loss}
+        weight_sum = 3 * self.u * np.sum(np.abs(np.nan_to_num(self.terms.weights)))
+        return {"loss": self._total("loss"), "z_loss": self._total("z_loss"), "weight_sum": weight_sum}
+
+    @np.errstate(all="ignore")
+    def gradients(self, cotangents: Mapping[str, Any]) -> dict[str, Array]:
+        """The bound on the derivative of sum(cotangents * outputs) by each argument."""
+        t, function = self.terms, self.case.function
+        batched = function == WEIGHTED
+        coefficients = t.coefficients if batched else np.where(t.in_range, 1.0, 0.0)
+        by = {
+            name: np.abs(np.asarray(cotangents.get(name, 0.0), np.float64)) * coefficients
+            for name in ("loss", "z_loss", "log_z")
+        }
+        bounds = {"logits": self.logits_row(by["loss"], by["z_loss"], by["log_z"])}
+        in_loss = by["loss"] if self.convention.add_z_loss else 0.0
+        squares = (in_loss + by["z_loss"]) * (self._square_error() + 4 * self.u * np.square(self._lse))
+        bounds["z_loss"] = self._summed(squares)
+        if function != DENSE:
+            bounds["label_smoothing"] = self._summed(by["loss"] * self.smoothing)
+        if function == DENSE:
+            bounds["targets"] = by["loss"][..., None] * (self.shortfall + 2 * self.u * t.shortfall) + self.floor
+        if batched:
+            bounds["weights"] = self._by_weights(cotangents)
+            bounds["loss_normalizing_factor"] = self._by_factor(cotangents)
+        return {name: np.nan_to_num(bound, nan=0.0, posinf=np.inf) for name, bound in bounds.items()}
+
+    @np.errstate(all="ignore")
+    def jvp(self, gradient_bounds: Mapping[str, Array], sizes: Mapping[str, Array], tangents: Mapping[str, Any]) -> float:
+        """Section 7: the bound on sum(gradient * tangent), from the bounds and the absolute values of the gradients."""
+        total = 0.0
+        for name, tangent in tangents.items():
+            size = np.abs(np.asarray(tangent, np.float64))
+            added = (depth(self.terms.classes) + 6) * self.u
+            total += float(np.sum(size * (gradient_bounds[name] + added * sizes[name] + self.floor)))
+        return total
+
+    # Tokens: arrays [...], or [..., V] where the name says row.
+
+    @cached_property
+    def loss(self) -> Array:
+        """Section 4."""
+        t, p = self.terms, self.profile
+        size = np.sum(np.abs(t.q) * t.shortfall, axis=-1)
+        error = self.u * np.sum(np.abs(t.q) * self._shortfall_units, axis=-1) + 3 * self.u * size
+        e = self.case.scalar("label_smoothing") if self.case.function != DENSE else 0.0
+        if self._is_smoothed:
+            spread = np.sum(np.abs(t.q) * t.gaps, axis=-1)
+            error = error + self.u * ((depth(t.classes) + 4) * spread + 2 * size)
+            entropy = self._entropy
+            error = error + self.u * ((2 * p.log + 5) * entropy + (2.0 if 0 < e < 1 else 0.0)) + 2 * self.u * size
+        if self.convention.add_z_loss:
+            error = error + self.z_loss + self.u * self._z_size
+        flushed = self.floor * (2 + np.sum(np.abs(t.q), axis=-1))
+        return self._excluded(error + flushed)
+
+    @cached_property
+    def z_loss(self) -> Array:
+        """Section 5."""
+        if self.k == 0:
+            return np.zeros(self.terms.in_range.shape)
+        return self._excluded(self.k * self._square_error() + 4 * self.u * self._z_size + 2 * self.floor)
+
+    @cached_property
+    def log_z(self) -> Array:
+        """Section 3."""
+        return self._excluded(self.u * self._lse_units + self.floor)
+
+    @cached_property
+    def shortfall(self) -> Array:
+        """Section 3: lse - x_j, [..., V]."""
+        return self.u * (self._shortfall_units + 3 * self.terms.shortfall) + self.floor
+
+    @cached_property
+    def smoothing(self) -> Array:
+        """Section 6: the derivative by label_smoothing."""
+        t = self.terms
+        if t.classes == 1:
+            return np.zeros(t.in_range.shape)
+        target = np.sum(np.where(t.is_target, self.shortfall, 0.0), axis=-1)
+        others = np.sum(np.where(t.is_target, 0.0, self.shortfall + (depth(t.classes) + 4) * self.u * t.shortfall), axis=-1)
+        on, off = t.on_off
+        logs = np.sum([abs(np.log(weight)) for weight in (on, off) if weight > 0])
+        added = np.sum(np.where(t.is_target, t.shortfall, t.shortfall / (t.classes - 1)), axis=-1)
+        constant = ((2 * self.profile.log + 3) * logs + 6) if self.convention.subtract_entropy else 0.0
+        return self._excluded(target + others / (t.classes - 1) + self.u * (constant + 4 * added))
+
+    def logits_row(self, by_loss: Array, by_z: Array, by_log_z: Array) -> Array:
+        """Section 8: one row of the gradient before its last rounding, [..., V]; arguments are absolute cotangents times |c_i|."""
+        t, u = self.terms, self.u
+        k = self.k
+        by_loss, by_z, by_log_z = (np.asarray(b)[..., None] for b in (by_loss, by_z, by_log_z))
+        mass = np.sum(np.abs(t.q), axis=-1, keepdims=True)
+        cross = t.p * mass * (self._p_units + 5 + (depth(t.classes) if self.case.function == DENSE else 0)) + 5 * np.abs(t.q)
+        if self.grade == "A" and not self._is_smoothed and self.case.function != DENSE:
+            rest, whole = self._rest_units, self._sum_units
+            top = t.rest / (1 + t.rest) * (rest + whole + 4)
+            below = t.p * self._p_units + 4 * (1 - t.p)
+            cross = np.where(t.is_target, np.where(t.gaps == 0, top, below), t.p * (self._p_units + 4))
+        slope = 2 * k * np.abs(t.lse)
+        through = t.p * (slope * (self._p_units + 6) + 2 * k * self._lse_units[..., None])
+        z_part = (by_loss if self.convention.add_z_loss else 0.0) + by_z
+        row = u * (by_loss * cross + z_part * through + by_log_z * t.p * (self._p_units + 4))
+        flushed = self.floor * (1 + by_loss * (2 + mass) + z_part * (1 + slope) + by_log_z)
+        counted = (by_loss + by_z + by_log_z) > 0
+        return np.where(counted, row + flushed, 0.0)
+
+    @np.errstate(all="ignore")
+    def hvp_row(self, vector: Array) -> Array:
+        """Section 9, [..., V]."""
+        t, u = self.terms, self.u
+        k, v = self.k, np.abs(np.asarray(vector, np.float64))
+        spread = np.sum(t.p * v * (self._p_units + depth(t.classes) + 4), axis=-1, keepdims=True)  # of the mean of v, in u
+        mean = np.sum(t.p * v, axis=-1, keepdims=True)
+        mass = np.sum(np.abs(t.q), axis=-1, keepdims=True)
+        curvature = mass + 2 * k * np.abs(t.lse)
+        curvature_error = 4 * curvature + 2 * k * self._lse_units[..., None]
+        size = curvature * (v + mean) + 2 * k * mean
+        row = t.p * ((self._p_units + 8) * size + curvature_error * (v + mean) + (curvature + 2 * k) * spread)
+        c = t.coefficients[..., None]
+        flushed = self.floor * (1 + c * (size + 2))
+        return np.where(c > 0, u * c * row + flushed, 0.0)
+
+    # Parts, in units of u.
+
+    @cached_property
+    def _sum_units(self) -> Array:
+        """Section 2: the relative error of s = 1 + r, [..., 1]."""
+        return self.terms.mean_gap + 2 * self.profile.exp + depth(self.terms.classes) + 1
+
+    @cached_property
+    def _rest_units(self) -> Array:
+        """Section 2: the relative error of r, [..., 1]."""
+        return self.terms.mean_gap_of_rest + 2 * self.profile.exp + depth(self.terms.classes)
+
+    @cached_property
+    def _log_sum_units(self) -> Array:
+        """Section 3: the absolute error of log s by log, [..., 1]."""
+        return self._sum_units + 2 * max(self.profile.log, self.profile.log1p) * self.terms.log_sum
+
+    @cached_property
+    def _shortfall_units(self) -> Array:
+        """Section 3: the absolute error of lse - x_j, [..., V]."""
+        t = self.terms
+        general = t.gaps + self._log_sum_units + t.shortfall
+        if self.grade == "C":
+            return general + 3 * (np.abs(t.lse) + np.abs(t.x)) + depth(t.classes) * t.shortfall + 4
+        confident = self._rest_units * t.rest / (1 + t.rest) + 2 * self.profile.log1p * t.log_sum
+        return np.where(t.gaps == 0, confident, general)
+
+    @cached_property
+    def _lse(self) -> Array:
+        return self.terms.lse[..., 0]
+
+    @cached_property
+    def _z_size(self) -> Array:
+        """|z_i|"""
+        return self.k * np.square(self._lse) if self.k else np.zeros_like(self._lse)
+
+    @cached_property
+    def _lse_units(self) -> Array:
+        """Section 3: the absolute error of lse, [...]."""
+        units = (self._log_sum_units + np.abs(self.terms.lse))[..., 0]
+        return units if self.grade == "A" else 2 * units + 2 * np.abs(self.terms.peak[..., 0])
+
+    @cached_property
+    def _p_units(self) -> Array:
+        """Section 8: the relative error of p_j, [..., V]."""
+        t = self.terms
+        units = t.gaps + 2 * self.profile.exp + self._sum_units + 1
+        return units if self.grade == "A" else units + 2 * (np.abs(t.lse) + np.abs(t.x)) + self._lse_units[..., None]
+
+    @property
+    def _is_smoothed(self) -> bool:
+        return self.case.function != DENSE and self.case.scalar("label_smoothing") != 0 and self.terms.classes > 1
+
+    @property
+    def _entropy(self) -> float:
+        on, off = self.terms.on_off
+        parts = [weight * -np.log(weight) for weight in (on,) if weight > 0]
+        parts += [(self.terms.classes - 1) * off * -np.log(off)] if off > 0 else []
+        return float(sum(parts)) if self.convention.subtract_entropy else 0.0
+
+    def _square_error(self) -> Array:
+        """The error of lse^2 from that of lse."""
+        error = self.u * self._lse_units
+        return (2 * np.abs(self._lse) + error) * error
+
+    def _excluded(self, error: Array) -> Array:
+        """EXCL: exactly 0 for a token that does not count."""
+        return np.where(self.terms.in_range, np.nan_to_num(error, nan=0.0, posinf=np.inf), 0.0)
+
+    def _total(self, name: str) -> Array:
+        """Section 10: sum_i c_i y_i."""
+        t = self.terms
+        bound = getattr(self, name)
+        size = self._sizes(name)
+        error = t.coefficients * (bound + 3 * self.u * size + self.floor * (size > 0)) + 2 * self.u * t.coefficients * size
+        return np.asarray(np.sum(np.where(t.coefficients > 0, error + self.floor, 0.0)))
+
+    def _sizes(self, name: str) -> Array:
+        """|loss_i| or |z_i|, from above."""
+        t = self.terms
+        z = self._z_size
+        if name == "z_loss":
+            return np.nan_to_num(z)
+        xent = np.sum(t.q * t.shortfall, axis=-1) - self._entropy_constant
+        return np.nan_to_num(np.abs(xent + (z if self.convention.add_z_loss else 0.0)))
+
+    @property
+    def _entropy_constant(self) -> float:
+        return self._entropy if self._is_smoothed else 0.0
+
+    def _summed(self, terms: Array) -> Array:
+        return np.asarray(np.sum(np.nan_to_num(terms, posinf=np.inf)) + np.count_nonzero(terms) * self.floor)
+
+    def _by_weights(self, cotangents: Mapping[str, Any]) -> Array:
+        """Section 6."""
+        total = np.zeros(self.terms.in_range.shape)
+        for name in ("loss", "z_loss"):
+            by = abs(float(cotangents.get(name, 0.0)))
+            total = total + by / self.factor * (getattr(self, name) + 5 * self.u * self._sizes(name)) + self.floor
+        return np.where(self.terms.in_range, np.nan_to_num(total), 0.0)
+
+    def _by_factor(self, cotangents: Mapping[str, Any]) -> Array:
+        """Section 6."""
+        total = 0.0
+        for name in ("loss", "z_loss"):
+            by = abs(float(cotangents.get(name, 0.0)))
+            size = float(np.sum(self.terms.coefficients * self._sizes(name)))
+            total += by / self.factor * (float(self._total(name)) + 5 * self.u * size) + self.floor
+        return np.asarray(total)

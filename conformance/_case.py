@@ -1,0 +1,105 @@
+"""A case: the inputs of one call, as exact bits."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import ml_dtypes
+import numpy as np
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+TOKEN = "token_cross_entropy"
+WEIGHTED = "compute_weighted_cross_entropy"
+DENSE = "cross_entropy_with_logits"
+FACTOR = "get_loss_normalizing_factor_and_weights"
+
+OUTPUTS = {
+    TOKEN: ("loss", "z_loss", "log_z"),
+    WEIGHTED: ("loss", "z_loss", "weight_sum"),
+    DENSE: ("loss", "z_loss"),
+}
+
+SCALARS = ("label_smoothing", "z_loss", "loss_normalizing_factor")
+
+# The order of the arguments; what a function does not list it does not take.
+ARGUMENTS = {
+    TOKEN: ("logits", "targets", "label_smoothing", "z_loss"),
+    WEIGHTED: ("logits", "targets", "weights", *SCALARS),
+    DENSE: ("logits", "targets", "z_loss"),
+}
+
+DTYPES: Mapping[str, Any] = {
+    "bfloat16": ml_dtypes.bfloat16,
+    "float16": np.float16,
+    "float32": np.float32,
+    "float64": np.float64,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """The arguments of one call of `function`.
+
+    Attributes:
+      function: a key of `ARGUMENTS`.
+      inputs: arrays by argument name; scalars are Python floats. What is missing keeps its default.
+      traced: whether the scalars are passed as traced values rather than baked in.
+    """
+
+    function: str
+    inputs: Mapping[str, Any]
+    traced: bool = field(default=True)
+
+    @property
+    def logits(self) -> Array:
+        """[..., V]"""
+        return np.asarray(self.inputs["logits"])
+
+    @property
+    def dtype(self) -> str:
+        """The type of the logits."""
+        return self.logits.dtype.name
+
+    @property
+    def carried(self) -> str:
+        """The type that arithmetic is carried in (ACC-5)."""
+        return "float64" if self.dtype == "float64" else "float32"
+
+    def scalar(self, name: str) -> float:
+        """A scalar argument, or its default."""
+        value = self.inputs.get(name)
+        if value is None:
+            return 1.0 if name == "loss_normalizing_factor" else 0.0
+        return float(value)
+
+    def with_inputs(self, **changes: Any) -> "Case":
+        """The same call with some arguments replaced."""
+        return replace(self, inputs={**self.inputs, **changes})
+
+    def describe(self, limit: int = 8) -> str:
+        """The inputs on one line, exact: floats in hexadecimal, long arrays cut after `limit` elements."""
+        return f"{self.function}({', '.join(f'{name}={_show(value, limit)}' for name, value in self.inputs.items())})"
+
+
+def exact_inputs(case: Case) -> dict[str, Any]:
+    """The arguments as the reference takes them."""
+    defaults = {"z_loss": 0.0} if case.function == DENSE else {}
+    return defaults | {name: value for name, value in case.inputs.items() if value is not None}
+
+
+def _show(value: Any, limit: int) -> str:
+    if not isinstance(value, np.ndarray):
+        return _show_number(value) if isinstance(value, float) else repr(value)
+    flat = [_show_number(number) for number in value.ravel()[:limit].tolist()]
+    more = ", ..." if value.size > limit else ""
+    return f"{value.dtype.name}{list(value.shape)}({', '.join(flat)}{more})"
+
+
+def _show_number(number: Any) -> str:
+    """Hexadecimal without the zeros that float.hex pads with: 0x1.8p+1."""
+    if not isinstance(number, float) or not math.isfinite(number):
+        return str(number)
+    mantissa, _, exponent = number.hex().partition("p")
+    return f"{mantissa.rstrip('0').removesuffix('.')}p{exponent}" if "." in mantissa else number.hex()

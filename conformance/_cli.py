@@ -1,0 +1,77 @@
+"""The `lossproof` command."""
+
+import os
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lossproof.conformance._result import FAIL, Result
+from lossproof.conformance._run import EXAMPLES
+from lossproof.conformance._runner import Request, run
+from lossproof.conformance._selection import SelectionError, selected_units
+from lossproof.conformance._summary import USAGE, Summary, print_summary
+from lossproof.conformance._targets import TargetError, load_target, parse_convention
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lossproof")
+def cli() -> None:
+    """A softmax cross-entropy whose every digit is accounted for, and the suite that proves it."""
+
+
+@cli.command()
+@click.argument("target", default="lossproof")
+@click.option("--level", type=click.Choice(list(EXAMPLES)), default="standard", show_default=True, help="How hard to search.")
+@click.option("--only", multiple=True, metavar="WHAT", help="A unit, check, group or clause; may be repeated.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the search; equal seeds give equal cases.")
+@click.option("-n", "--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes.  [default: the cores]")
+@click.option("--convention", default="", metavar="WORDS", help="What the target computes: others or uniform; entropy or no-entropy.")
+def check(target: str, level: str, only: tuple[str, ...], seed: int, workers: int, convention: str) -> None:
+    """Checks TARGET against the specification.
+
+    TARGET is lossproof (the default), optax, optax-dense or torch; or module:function or file.py:function; or module: or file.py: for
+    all of the specification's functions that the module has under their own names.
+
+    Exit codes: 0 it conforms, 1 it does not, 2 usage, 3 the suite failed or judged too little.
+    """
+    request = Request(target, level, seed, only, workers, convention)
+    try:
+        load_target(target, parse_convention(convention))
+        units = selected_units(only)
+    except (TargetError, SelectionError) as error:
+        fail_usage(str(error))
+    started = time.perf_counter()
+    errors = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[failed]}"))
+    errors.print(f"checking {target} at level {level}: {len(units)} units, {workers} processes, seed {seed}")
+    with Progress(*columns, console=errors) as progress:
+        task = progress.add_task("units", total=len(units), failed="")
+        failures: list[str] = []
+
+        def advance(result: Result) -> None:
+            failures.extend([result.unit] if result.verdict == FAIL else [])
+            progress.update(task, advance=1, failed=f"{len(failures)} failed" if failures else "")
+
+        summary = Summary(run(request, advance))
+    print_summary(summary, request, Console(soft_wrap=True), time.perf_counter() - started)
+    sys.exit(summary.exit_code())
+
+
+@cli.command()
+@click.option("--only", multiple=True, metavar="WHAT", help="A unit, check, group or clause; may be repeated.")
+def units(only: tuple[str, ...]) -> None:
+    """Lists the units that `check` runs, with their clauses."""
+    try:
+        for unit in selected_units(only):
+            click.echo(f"{unit.id}  {' '.join(unit.check.clauses)}")
+    except SelectionError as error:
+        fail_usage(str(error))
+
+
+def fail_usage(message: str) -> None:
+    """Ends the command with exit code 2 and one line."""
+    click.echo(f"lossproof: {message}", err=True)
+    sys.exit(USAGE)

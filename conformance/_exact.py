@@ -1,0 +1,69 @@
+"""What the reference says about a case, as arrays of float pairs."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lossproof import reference
+from lossproof.conformance._case import DENSE, OUTPUTS, Array, Case, exact_inputs
+from lossproof.reference import Convention, Enclosure, EnclosureArray
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Numbers known to about 107 bits: `high` + `low`, two float64 arrays; nan and infinities are in `high`."""
+
+    high: Array
+    low: Array
+
+    @property
+    def magnitude(self) -> Array:
+        """|high|"""
+        return np.abs(self.high)
+
+
+def exact_values(case: Case, convention: Convention) -> dict[str, Exact]:
+    """The outputs of the call."""
+    function: Callable[..., Any] = getattr(reference, case.function)
+    results = function(**exact_inputs(case), **_keywords(case, convention))
+    return {name: as_pairs(getattr(results, name)) for name in OUTPUTS[case.function]}
+
+
+def exact_gradients(case: Case, cotangents: Mapping[str, Any], convention: Convention) -> dict[str, Exact]:
+    """The derivative of sum(cotangents * outputs) by each argument."""
+    function: Callable[..., Any] = getattr(reference, f"{case.function}_gradients")
+    results = function(**exact_inputs(case), cotangents=cotangents, **_keywords(case, convention))
+    return {name: as_pairs(gradient) for name, gradient in results._asdict().items()}
+
+
+def exact_hvp(case: Case, vector: Array, convention: Convention) -> Exact:
+    """The Hessian of the batch's loss by the logits, times `vector`."""
+    return as_pairs(
+        reference.weighted_hessian_vector_product(**exact_inputs(case), vector=vector, convention=convention)
+    )
+
+
+def as_pairs(answer: Enclosure | EnclosureArray) -> Exact:
+    """Converts an answer of the reference."""
+    shape = answer.shape if isinstance(answer, EnclosureArray) else ()
+    elements: Iterable[Enclosure] = answer.values if isinstance(answer, EnclosureArray) else (answer,)
+    pairs = [element.float_pair() for element in elements]
+    high = np.array([pair[0] for pair in pairs], np.float64).reshape(shape)
+    low = np.array([pair[1] for pair in pairs], np.float64).reshape(shape)
+    return Exact(high, low)
+
+
+def dot(gradient: Exact, vector: Array) -> float:
+    """The sum of gradient * vector, to about one float64 rounding per product."""
+    products = np.ravel(gradient.high * np.asarray(vector, np.float64))
+    corrections = np.ravel(gradient.low * np.asarray(vector, np.float64))
+    if not np.all(np.isfinite(products)):
+        return float(np.sum(products))
+    return math.fsum([*products.tolist(), *corrections.tolist()])
+
+
+def _keywords(case: Case, convention: Convention) -> dict[str, Any]:
+    return {} if case.function == DENSE else {"convention": convention}

@@ -1,0 +1,43 @@
+"""What came of a unit."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+# Verdicts. "void": the check could not have failed; "internal": the suite itself did. Both end a run with exit code 3.
+PASS, FAIL, UNSUPPORTED, VOID, INTERNAL = "pass", "fail", "unsupported", "void", "internal"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The verdict on a unit, as plain data.
+
+    Attributes:
+      unit: its id.
+      clauses: what it checks.
+      verdict: one of the constants above.
+      message: why, unless it passed.
+      cases: how many were judged.
+      values: the largest share of the bound used by a value.
+      gradients: and by a derivative.
+      worst: the case of the larger of the two, as exact bits.
+      seconds: how long it took.
+    """
+
+    unit: str
+    clauses: tuple[str, ...]
+    verdict: str
+    message: str = ""
+    cases: int = 0
+    values: float = 0.0
+    gradients: float = 0.0
+    worst: str = ""
+    seconds: float = field(default=0.0, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self) | {"clauses": list(self.clauses)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Result":
+        """The inverse of `to_json`."""
+        return cls(**(data | {"clauses": tuple(data["clauses"])}))

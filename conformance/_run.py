@@ -1,0 +1,232 @@
+"""One unit of work: a check, applied to one function and one dtype of a target."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import hypothesis
+import numpy as np
+from hypothesis import strategies as st
+
+from lossproof.conformance._bounds import Bounds, Grade, smallest_normal, with_final_rounding
+from lossproof.conformance._case import DENSE, OUTPUTS, SCALARS, Case
+from lossproof.conformance._draw import SHAPES, Options, cases, unit_cotangents
+from lossproof.conformance._exact import Exact, exact_gradients, exact_values
+from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void
+from lossproof.conformance._target import Arrays, Target, Unsupported
+from lossproof.reference import FORMATS
+
+# Cases per exploration; a check may ask for a multiple. Smoke is no conformance result.
+EXAMPLES = {"smoke": 3, "standard": 20, "exhaustive": 2000}
+
+
+@dataclass
+class Tally:
+    """What a unit has seen: judged cases, and the largest share of the bounds used, by values and gradients."""
+
+    cases: int = 0
+    values: float = 0.0
+    gradients: float = 0.0
+    worst: str = ""
+
+    def add(self, quantity: str, share: float, description: str) -> None:
+        """Notes the utilisation of one array."""
+        if share > max(self.values, self.gradients):
+            self.worst = description
+        setattr(self, quantity, max(getattr(self, quantity), share))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+class Run:
+    """What a check works with.
+
+    Attributes:
+      target: the implementation under test.
+      function: the function to call.
+      dtype: of the logits.
+      level: a key of `EXAMPLES`.
+      seed: of the search.
+      tally: what has been seen.
+    """
+
+    def __init__(self, target: Target, function: str, dtype: str, level: str, seed: int) -> None:
+        self.target, self.function, self.dtype, self.level, self.seed = target, function, dtype, level, seed
+        self.tally = Tally()
+        self._climb = 0.0  # the largest utilisation of the present draw, for hypothesis.target
+
+    # What the target can do.
+
+    def require(self, *, outputs: Sequence[str] = (), arguments: Sequence[str] = (), own_convention: bool = True) -> None:
+        """Raises Unsupported unless the target has the function with these outputs and arguments, computed as SPEC.md says."""
+        offer = self.target.offer(self.function)
+        for kind, wanted, offered in (("output", outputs, offer.outputs), ("argument", arguments, offer.arguments)):
+            missing = [name for name in wanted if name not in offered]
+            if missing:
+                raise Unsupported(f"{self.target.name}'s {self.function} has no {kind} {', '.join(missing)}")
+        if own_convention and self._departs and "label_smoothing" in arguments:
+            raise Unsupported(f"{self.target.name} declares another convention of label smoothing")
+
+    def require_departure(self) -> None:
+        """Raises Unsupported if the target's smoothing is SPEC.md's own."""
+        if not self._departs:
+            raise Unsupported(f"{self.target.name} keeps the specification's own convention")
+
+    @property
+    def _departs(self) -> bool:
+        convention = self.target.convention
+        return convention.smoothing != "others" or not convention.subtract_entropy
+
+    def has(self, argument: str) -> bool:
+        """Whether the function takes an argument."""
+        return argument in self.target.offer(self.function).arguments
+
+    def require_scalar_derivatives(self) -> None:
+        """Raises Unsupported unless scalars may be differentiated."""
+        if not self.target.scalars_differentiable:
+            raise Unsupported(f"{self.target.name} does not declare that its scalars may be traced")
+
+    # Searching.
+
+    @property
+    def wide(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes with a longer row among them, for accuracy; only some dtypes, for time."""
+        return (*SHAPES, (1, 1000)) if self.dtype in ("float32", "bfloat16") else SHAPES
+
+    def cases(self, options: Options = Options(), **keywords: Any) -> st.SearchStrategy[Case]:  # noqa: B008  frozen
+        """`_draw.cases` for this unit."""
+        if self.function == DENSE and self.has("z_loss") and options.z_loss is False:
+            options = replace(options, z_loss=0.0)  # an argument without a default
+        return cases(self.function, self.dtype, options, traced=self.target.scalars_differentiable, **keywords)
+
+    def explore(self, strategy: st.SearchStrategy[Any], examine: Callable[[Any], None], share: float = 1.0) -> None:
+        """Calls `examine` on many draws; a failing one is shrunk, and its error raised.
+
+        A void draw (`refuse_void`) is thrown away and another one taken; where more than half are void, the exploration is.
+        """
+        examples = max(2, round(EXAMPLES[self.level] * share))
+        judged, reason = 0, ""
+
+        @hypothesis.seed(self.seed)
+        @hypothesis.settings(
+            max_examples=examples,
+            database=None,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(hypothesis.HealthCheck),
+            phases=(hypothesis.Phase.generate, hypothesis.Phase.target, hypothesis.Phase.shrink),
+        )
+        @hypothesis.given(strategy)
+        def explore(drawn: Any) -> None:
+            nonlocal judged, reason
+            self._climb = 0.0
+            try:
+                examine(drawn)
+            except VoidCaseError as void:
+                reason = str(void)
+                hypothesis.reject()
+            judged += 1
+            hypothesis.target(self._climb, label="utilisation")
+
+        explore()
+        if judged < examples / 2 and reason:
+            raise VoidCaseError(f"only {judged} of {examples} draws could be judged: {reason}")
+
+    # Asking the target; whatever it raises is a violation.
+
+    def ask(self, what: str, question: Callable[[], Any]) -> Any:
+        """The target's answer."""
+        try:
+            return question()
+        except (Unsupported, Violation):
+            raise
+        except Exception as error:
+            text = str(error).strip()
+            raise Violation(f"{what} raised {type(error).__name__}: {text.splitlines()[0] if text else ''}") from error
+
+    def values(self, case: Case) -> Arrays:
+        """The target's outputs."""
+        self.target.offer(self.function)
+        return dict(self.ask(self.function, lambda: self.target.values(case)))
+
+    def differentiate(self, case: Case, cotangents: Mapping[str, Any]) -> tuple[Arrays, Arrays]:
+        """The target's outputs under differentiation, and its gradients."""
+        self.target.offer(self.function)
+        answer: tuple[Arrays, Arrays] = self.ask(
+            f"the gradient of {self.function}", lambda: self.target.differentiate(case, cotangents)
+        )
+        return answer
+
+    # Judging.
+
+    def check_values(self, case: Case, outputs: Sequence[str] | None = None, grade: Grade = "C") -> None:
+        """Compares the target's outputs with the reference's."""
+        self.judge_values(case, self.values(case), outputs, grade)
+
+    def judge_values(self, case: Case, actual: Arrays, outputs: Sequence[str] | None = None, grade: Grade = "C") -> None:
+        """Compares given outputs with the reference's."""
+        exact = exact_values(case, self.target.convention)
+        bounds = Bounds(case, self.target.convention, grade).values()
+        offered = self.target.offer(self.function).outputs
+        for name in outputs or [name for name in OUTPUTS[self.function] if name in offered]:
+            self.judge("values", case, name, actual[name], exact[name], bounds[name])
+        self.tally.cases += 1
+
+    def check_gradients(
+        self,
+        case: Case,
+        arguments: Sequence[str] = ("logits",),
+        cotangents: Mapping[str, Any] | None = None,
+        grade: Grade = "C",
+    ) -> None:
+        """Compares the target's gradients with the reference's."""
+        cotangents = unit_cotangents(case) if cotangents is None else cotangents
+        _, actual = self.differentiate(case, cotangents)
+        self.judge_gradients(case, actual, arguments, cotangents, grade)
+
+    def judge_gradients(
+        self, case: Case, actual: Arrays, arguments: Sequence[str], cotangents: Mapping[str, Any], grade: Grade = "C"
+    ) -> None:
+        """Compares given gradients with the reference's."""
+        exact = exact_gradients(case, cotangents, self.target.convention)
+        bounds = Bounds(case, self.target.convention, grade).gradients(cotangents)
+        for name in arguments:
+            if name not in actual:
+                raise Unsupported(f"{self.target.name} has no derivative by {name}")
+            bound = with_final_rounding(bounds[name], exact[name].magnitude, argument_dtype(case, name))
+            self.judge("gradients", case, f"the derivative by {name}", actual[name], exact[name], bound)
+        self.tally.cases += 1
+
+    def judge(self, quantity: str, case: Case, name: str, actual: Any, exact: Exact, bound: Any) -> None:
+        """Raises Violation if an array is outside its bound, VoidCaseError if the bound says nothing."""
+        bound = np.asarray(bound, np.float64)
+        refuse_void(name, exact, bound, smallest_normal(case.carried))
+        self.judge_array(quantity, name, actual, exact, bound, case.describe())
+
+    def judge_array(self, quantity: str, name: str, actual: Any, exact: Exact, bound: Any, described: str) -> None:
+        """Raises Violation if an array is outside its bound; a sum with signs may cancel far below its bound, so no void check."""
+        judgement = judge(name, actual, exact, np.broadcast_to(np.asarray(bound, np.float64), exact.high.shape))
+        if judgement.utilisation > 1:
+            raise Violation(f"{judgement.message}; {described}")
+        self.tally.add(quantity, judgement.utilisation, f"{name}: {described}")
+        self._climb = max(self._climb, judgement.utilisation)
+
+
+def expects(condition: bool, message: str) -> None:
+    """Raises Violation unless the condition holds."""
+    if not condition:
+        raise Violation(message)
+
+
+def argument_dtype(case: Case, name: str) -> str:
+    """The floating-point type of an argument, which its derivative has too (SHAPE-3)."""
+    value = case.inputs.get(name)
+    dtype = value.dtype.name if isinstance(value, np.ndarray) else case.carried
+    return dtype if dtype in FORMATS else case.carried
+
+
+def scalars_of(run: Run) -> list[str]:
+    """The scalar arguments that the target's function takes."""
+    return [name for name in SCALARS if run.has(name)]

@@ -1,0 +1,81 @@
+"""What the suite asks of an implementation under test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lossproof.conformance._case import Array, Case
+from lossproof.reference import LOSSPROOF, Convention
+
+Arrays = dict[str, Array]
+
+
+class Unsupported(Exception):
+    """The target does not offer what a check needs; the reason is the message."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One of the four functions, as far as a target has it.
+
+    Attributes:
+      outputs: the outputs it returns, in the order it returns them.
+      arguments: the arguments it takes.
+    """
+
+    outputs: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+
+class Target:
+    """An implementation under test. Subclasses override what they can do; the rest is unsupported.
+
+    Attributes:
+      name: as given on the command line.
+      convention: what it computes.
+      offers: the functions it has, by name.
+      scalars_differentiable: whether label_smoothing, z_loss and the factor may be traced and differentiated.
+    """
+
+    name: str
+    convention: Convention = LOSSPROOF
+    offers: Mapping[str, Offer]
+    scalars_differentiable: bool = False
+
+    def offer(self, function: str) -> Offer:
+        """The target's version of `function`.
+
+        Raises:
+          Unsupported: it has none.
+        """
+        if function not in self.offers:
+            raise Unsupported(f"{self.name} has no {function}")
+        return self.offers[function]
+
+    def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
+        """Calls the function plainly, with the arguments as they are, and returns what it returns."""
+        raise Unsupported(f"{self.name} cannot be called plainly")
+
+    def values(self, case: Case) -> Arrays:
+        """The outputs by name, the way the target is normally run (compiled, if it can be)."""
+        raise Unsupported(f"{self.name} returns no values")
+
+    def differentiate(self, case: Case, cotangents: Mapping[str, Any]) -> tuple[Arrays, Arrays]:
+        """The outputs computed under differentiation, and the derivative of sum(cotangents * outputs) by each floating-point argument."""
+        raise Unsupported(f"{self.name} has no derivatives")
+
+    def jvp(self, case: Case, tangents: Mapping[str, Any]) -> Arrays:
+        """The directional derivative of each output."""
+        raise Unsupported(f"{self.name} has no forward mode")
+
+    def hvp(self, case: Case, vector: Array, order: str) -> Array:
+        """The Hessian of loss by the logits times `vector`; order is "forward-over-reverse" or "reverse-over-forward"."""
+        raise Unsupported(f"{self.name} has no second derivatives")
+
+    def transformed(self, case: Case, cotangents: Mapping[str, Any], transform: str) -> tuple[Arrays, Arrays]:
+        """Like `differentiate`, through "vmap", "scan" or "checkpoint" over the first axis of the batch (per token, not totals)."""
+        raise Unsupported(f"{self.name} has no transforms")
+
+    def mixed(self, case: Case, direction: Array) -> Array:
+        """The derivative by the weights of sum(direction * dloss/dlogits)."""
+        raise Unsupported(f"{self.name} has no second derivatives")

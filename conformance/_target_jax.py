@@ -1,0 +1,168 @@
+"""Targets written in JAX."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lossproof.conformance._case import SCALARS, WEIGHTED, Array, Case
+from lossproof.conformance._target import Arrays, Offer, Target, Unsupported
+from lossproof.reference import LOSSPROOF, Convention
+
+
+class JaxTarget(Target):
+    """Functions that take and return JAX arrays.
+
+    Args:
+      name: as given on the command line.
+      functions: the Python functions, by the name of the specification's function that they stand for.
+      offers: what each takes and returns.
+      convention: what they compute.
+      scalars_differentiable: whether their scalars may be traced.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        functions: Mapping[str, Callable[..., Any]],
+        offers: Mapping[str, Offer],
+        convention: Convention = LOSSPROOF,
+        *,
+        scalars_differentiable: bool = True,
+    ) -> None:
+        self.name, self.functions, self.offers, self.convention = name, functions, offers, convention
+        self.scalars_differentiable = scalars_differentiable
+        self._compiled: dict[Any, Callable[..., Any]] = {}
+
+    def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
+        self.offer(function)
+        return self.functions[function](**arguments)
+
+    def values(self, case: Case) -> Arrays:
+        with _precision(case):
+            program = self._program("values", case, self._outputs)
+            return _numpy(program(*self._arguments(case)))
+
+    def differentiate(self, case: Case, cotangents: Mapping[str, Any]) -> tuple[Arrays, Arrays]:
+        with _precision(case):
+            program = self._program("vjp", case, self._vjp)
+            outputs, gradients = program(*self._arguments(case), self._cotangents(case, cotangents))
+            return _numpy(outputs), _numpy(gradients)
+
+    def jvp(self, case: Case, tangents: Mapping[str, Any]) -> Arrays:
+        with _precision(case):
+            program = self._program("jvp", case, self._jvp)
+            floats, others = self._arguments(case)
+            typed = {name: jnp.asarray(tangents[name], floats[name].dtype) for name in tangents}
+            zeros = {name: jnp.zeros_like(value) for name, value in floats.items() if name not in typed}
+            return _numpy(program(floats, others, typed | zeros))
+
+    def hvp(self, case: Case, vector: Array, order: str) -> Array:
+        with _precision(case):
+            program = self._program(order, case, partial(self._hvp, order))
+            return np.asarray(program(*self._arguments(case), jnp.asarray(vector)))
+
+    def mixed(self, case: Case, direction: Array) -> Array:
+        with _precision(case):
+            program = self._program("mixed", case, self._mixed)
+            return np.asarray(program(*self._arguments(case), jnp.asarray(direction)))
+
+    def transformed(self, case: Case, cotangents: Mapping[str, Any], transform: str) -> tuple[Arrays, Arrays]:
+        with _precision(case):
+            program = self._program(transform, case, partial(self._through, transform))
+            outputs, gradients = program(*self._arguments(case), self._cotangents(case, cotangents))
+            return _numpy(outputs), _numpy(gradients)
+
+    # Programs: functions of (floats, others), dictionaries of differentiable and of other arguments.
+
+    def _outputs(self, case: Case, floats: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+        offer = self.offer(case.function)
+        concrete = {name: case.inputs[name] for name in SCALARS if name in case.inputs and name not in floats}
+        results = self.functions[case.function](**floats, **others, **concrete)
+        results = results if isinstance(results, tuple) else (results,)
+        return dict(zip(offer.outputs, results, strict=True))
+
+    def _vjp(self, case: Case, floats: Any, others: Any, cotangents: Any) -> tuple[Any, Any]:
+        outputs, pullback = jax.vjp(lambda f: self._outputs(case, f, others), floats)
+        (gradients,) = pullback({name: jnp.asarray(cotangents[name], value.dtype) for name, value in outputs.items()})
+        return outputs, gradients
+
+    def _jvp(self, case: Case, floats: Any, others: Any, tangents: Any) -> Any:
+        return jax.jvp(lambda f: self._outputs(case, f, others), (floats,), (tangents,))[1]
+
+    def _loss_of_logits(self, case: Case, floats: Mapping[str, Any], others: Any) -> Callable[[Any], Any]:
+        return lambda logits: jnp.sum(self._outputs(case, {**floats, "logits": logits}, others)["loss"])
+
+    def _hvp(self, order: str, case: Case, floats: Any, others: Any, vector: Any) -> Any:
+        loss = self._loss_of_logits(case, floats, others)
+        if order == "forward-over-reverse":
+            return jax.jvp(jax.grad(loss), (floats["logits"],), (vector,))[1]
+        return jax.grad(lambda x: jax.jvp(loss, (x,), (vector,))[1])(floats["logits"])
+
+    def _mixed(self, case: Case, floats: Any, others: Any, direction: Any) -> Any:
+        def directional(weights: Any) -> Any:
+            loss = self._loss_of_logits(case, {**floats, "weights": weights}, others)
+            return jnp.sum(jax.grad(loss)(floats["logits"]) * direction)
+
+        return jax.grad(directional)(floats["weights"])
+
+    def _through(self, transform: str, case: Case, floats: Any, others: Any, cotangents: Any) -> Any:
+        if transform == "checkpoint":
+            plain = jax.checkpoint(lambda f: self._outputs(case, f, others))
+            outputs, pullback = jax.vjp(plain, floats)
+            return outputs, pullback({name: cotangents[name] for name in outputs})[0]
+        per_batch = {name for name in floats if name not in SCALARS}
+        mapped = {name: floats[name] for name in per_batch}
+        fixed = {name: value for name, value in floats.items() if name not in per_batch}
+
+        def one(arguments: tuple[Any, Any, Any]) -> Any:
+            return self._vjp(case, {**arguments[0], **fixed}, arguments[1], arguments[2])
+
+        if transform == "vmap":
+            return jax.vmap(one)((mapped, others, cotangents))
+        if transform == "scan":
+            return jax.lax.scan(lambda _, slices: (None, one(slices)), None, (mapped, others, cotangents))[1]
+        raise Unsupported(f"no transform {transform}")
+
+    # Arguments.
+
+    def _arguments(self, case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
+        floats: dict[str, Any] = {}
+        others: dict[str, Any] = {}
+        for name, value in case.inputs.items():
+            if name in SCALARS:
+                if case.traced and self.scalars_differentiable and value is not None:
+                    floats[name] = jnp.asarray(value, case.carried)
+            elif value is not None:
+                array = jnp.asarray(value)
+                (floats if jnp.issubdtype(array.dtype, jnp.floating) else others)[name] = array
+        return floats, others
+
+    def _cotangents(self, case: Case, cotangents: Mapping[str, Any]) -> dict[str, Any]:
+        shape = () if case.function == WEIGHTED else case.logits.shape[:-1]
+        return {
+            name: jnp.asarray(cotangents.get(name, np.zeros(shape)), case.carried)
+            for name in self.offer(case.function).outputs
+        }
+
+    def _program(self, kind: str, case: Case, body: Callable[..., Any]) -> Callable[..., Any]:
+        traced = case.traced and self.scalars_differentiable
+        concrete = () if traced else tuple((name, case.inputs.get(name)) for name in SCALARS)
+        key = (kind, case.function, concrete, tuple(case.inputs), case.carried)
+        if key not in self._compiled:
+            self._compiled[key] = jax.jit(partial(body, case))
+        return self._compiled[key]
+
+
+@contextlib.contextmanager
+def _precision(case: Case) -> Iterator[None]:
+    with jax.enable_x64(case.dtype == "float64"):
+        yield
+
+
+def _numpy(arrays: Mapping[str, Any]) -> Arrays:
+    return {name: np.asarray(value) for name, value in arrays.items()}

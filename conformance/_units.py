@@ -1,0 +1,98 @@
+"""The registry of checks, and the units of work they are cut into: check x function x dtype, with stable ids."""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lossproof.conformance._case import DENSE, DTYPES, FACTOR, TOKEN, WEIGHTED
+from lossproof.conformance._judge import Violation, VoidCaseError
+from lossproof.conformance._result import FAIL, INTERNAL, PASS, UNSUPPORTED, VOID, Result
+from lossproof.conformance._run import Run
+from lossproof.conformance._target import Target, Unsupported
+
+SHORT = {TOKEN: "token", WEIGHTED: "weighted", DENSE: "dense", FACTOR: "factor"}
+LOSSES = (TOKEN, WEIGHTED, DENSE)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check and the clauses it tests."""
+
+    id: str
+    clauses: tuple[str, ...]
+    functions: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    body: Callable[[Run], None]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A check applied to one function and one dtype."""
+
+    check: Check
+    function: str
+    dtype: str
+
+    @property
+    def id(self) -> str:
+        """Stable: it does not change when checks are added."""
+        return f"{self.check.id}[{SHORT[self.function]}-{self.dtype}]"
+
+
+_checks: dict[str, Check] = {}
+
+
+def check(
+    id: str,  # noqa: A002  the field's word
+    *clauses: str,
+    functions: Sequence[str] = LOSSES,
+    dtypes: Sequence[str] = tuple(DTYPES),
+) -> Callable[[Callable[[Run], None]], Callable[[Run], None]]:
+    """Registers a function as a check of the clauses."""
+
+    def register(body: Callable[[Run], None]) -> Callable[[Run], None]:
+        if id in _checks:
+            raise ValueError(f"two checks are called {id!r}")
+        _checks[id] = Check(id, clauses, tuple(functions), tuple(dtypes), body)
+        return body
+
+    return register
+
+
+def all_units() -> list[Unit]:
+    """Every unit, those of one function and dtype together, so that compiled programs are shared."""
+    import lossproof.conformance.checks  # noqa: F401  registers them
+
+    units = [Unit(c, f, d) for c in _checks.values() for f in c.functions for d in c.dtypes]
+    return sorted(units, key=lambda unit: (list(SHORT).index(unit.function), list(DTYPES).index(unit.dtype)))
+
+
+def run_unit(unit: Unit, target: Target, level: str, seed: int) -> Result:
+    """Runs a unit; never raises."""
+    run = Run(target, unit.function, unit.dtype, level, seed)
+    started = time.perf_counter()
+    verdict, message = PASS, ""
+    try:
+        unit.check.body(run)
+        if run.tally.cases == 0:
+            verdict, message = VOID, "no case was judged"
+    except Unsupported as reason:
+        verdict, message = UNSUPPORTED, str(reason)
+    except Violation as violation:
+        verdict, message = FAIL, str(violation)
+    except VoidCaseError as void:
+        verdict, message = VOID, str(void)
+    except Exception:
+        verdict, message = INTERNAL, traceback.format_exc()
+    return Result(
+        unit.id,
+        unit.check.clauses,
+        verdict,
+        message,
+        run.tally.cases,
+        run.tally.values,
+        run.tally.gradients,
+        run.tally.worst,
+        time.perf_counter() - started,
+    )

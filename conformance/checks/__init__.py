@@ -1,0 +1,10 @@
+"""The checks, by group."""
+
+from lossproof.conformance.checks import (
+    accuracy as accuracy,
+    factors as factors,
+    gradients as gradients,
+    shapes as shapes,
+    states as states,
+    values as values,
+)

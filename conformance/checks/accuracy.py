@@ -1,0 +1,105 @@
+"""ACC: accuracy, against the bound of a good algorithm."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from lossproof.conformance._bounds import smallest_normal
+from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED, Case
+from lossproof.conformance._draw import Options, generator, make, random_cotangents
+from lossproof.conformance._run import Run
+from lossproof.conformance._units import check
+
+HARD = (TOKEN, WEIGHTED)
+
+
+@check("accuracy.confident_tokens", "ACC-1", functions=HARD)
+def confident(run: Run) -> None:
+    """The loss of a token whose target leads by 3 to 80 has its leading digits right."""
+    run.require(outputs=["loss"])
+    run.explore(run.cases(kinds=["confident"], shapes=run.wide), lambda case: run.check_values(case, ["loss"], "A"))
+
+
+@check("accuracy.common_offset", "ACC-2")
+def common_offset(run: Run) -> None:
+    """Logits around 1e3, 1e4, 1e5 are as good as logits around 0."""
+    run.require(outputs=["loss"])
+    strategy = run.cases(kinds=["offset"], shapes=run.wide)
+    run.explore(strategy, lambda case: run.check_values(case, ["loss"], "A"), 0.5)
+    run.explore(strategy, lambda case: run.check_gradients(case, grade="A"), 0.5)
+
+
+@check("accuracy.gradient", "ACC-3")
+def gradient(run: Run) -> None:
+    """Every entry, the target's relative to 1 - p_t; and with everything in play."""
+    run.require(outputs=["loss"])
+    run.explore(run.cases(shapes=run.wide), lambda case: run.check_gradients(case, grade="A"), 0.6)
+    run.explore(run.cases(kinds=["confident"]), lambda case: run.check_gradients(case, grade="A"), 0.4)
+    options = Options(
+        smoothing=run.has("label_smoothing"),
+        z_loss=run.has("z_loss"),
+        weights=run.has("weights"),
+        factor=run.has("loss_normalizing_factor"),
+    )
+    run.explore(run.cases(options), lambda case: run.check_gradients(case, grade="A"), 0.4)
+
+
+@check("accuracy.values", "ACC-5")
+def values(run: Run) -> None:
+    """Every output, with everything in play: carried in float32 or float64, never in the logits' own 16 bits."""
+    run.require(outputs=["loss"])
+    options = Options(
+        smoothing=run.has("label_smoothing"),
+        z_loss=run.has("z_loss"),
+        weights=run.has("weights"),
+        factor=run.has("loss_normalizing_factor"),
+    )
+    run.explore(run.cases(options, shapes=run.wide), lambda case: run.check_values(case, grade="A"), 0.6)
+    run.explore(run.cases(), lambda case: run.check_values(case, ["loss"], "A"), 0.4)
+
+
+@check("accuracy.one_rounding", "ACC-5", functions=[TOKEN, DENSE], dtypes=["bfloat16", "float16"])
+def one_rounding(run: Run) -> None:
+    """Parts of a gradient that nearly cancel are added before the rounding to 16 bits."""
+    run.require(outputs=["loss", "z_loss"], arguments=["z_loss"])
+
+    def examine(drawn: tuple[Case, int]) -> None:
+        case, seed = drawn
+        run.check_gradients(case, ["logits"], random_cotangents(case, ["loss", "z_loss"], seed), "A")
+
+    run.explore(st.tuples(run.cases(Options(z_loss=True)), st.integers(0, 2**16)), examine)
+
+
+@check("accuracy.totals", "ACC-4", functions=[WEIGHTED], dtypes=["float32"])
+def totals(run: Run) -> None:
+    """One large loss and thousands of small ones: none of the small is lost."""
+    run.require(outputs=["loss"])
+    tokens = 2048
+
+    def build(seed: int) -> Case:
+        rng = generator(seed)
+        leads = rng.uniform(9.0, 11.0, tokens)
+        leads[rng.integers(tokens, size=4)] = -rng.uniform(200.0, 400.0)
+        logits = np.stack([leads, np.zeros(tokens)], axis=-1)
+        return make(WEIGHTED, "float32", logits, np.zeros(tokens, np.int32))
+
+    run.explore(st.builds(build, st.integers(0, 2**16)), lambda case: run.check_values(case, ["loss"], "A"), 0.15)
+
+
+@check("accuracy.subnormals", "ACC-7", dtypes=["bfloat16", "float32"])
+def subnormals(run: Run) -> None:
+    """Subnormal logits, and losses and gradients that are subnormal: flushed or not, nothing else happens."""
+    run.require(outputs=["loss"])
+    tiny = smallest_normal("float32")
+
+    def build(case: Case, seed: int) -> Case:
+        rng = np.random.default_rng(seed)
+        logits = case.logits.astype(np.float64)
+        logits[0] = rng.uniform(-1, 1, logits.shape[-1]) * tiny
+        if case.function != DENSE:
+            one_hot = np.arange(logits.shape[-1]) == case.inputs["targets"][1]
+            logits[1] = np.where(one_hot, 88.0 + rng.uniform(0, 15), 0.0)
+        return case.with_inputs(logits=logits.astype(case.logits.dtype))
+
+    strategy = st.builds(build, run.cases(shapes=[(4, 16)], kinds=["normal"]), st.integers(0, 2**16))
+    run.explore(strategy, lambda case: run.check_values(case, ["loss"], "A"), 0.4)
+    run.explore(strategy, lambda case: run.check_gradients(case, grade="A"), 0.4)

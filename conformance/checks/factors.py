@@ -1,0 +1,167 @@
+"""NORM: normalising factors."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from lossproof import reference
+from lossproof.conformance._bounds import sum_bound
+from lossproof.conformance._case import FACTOR
+from lossproof.conformance._draw import generator
+from lossproof.conformance._exact import as_pairs
+from lossproof.conformance._judge import Violation
+from lossproof.conformance._run import Run, expects
+from lossproof.conformance._units import check
+
+NAMES = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
+ONE = ["float32"]
+Batch = dict[str, Any]
+
+
+def _answer(run: Run, factor: Any, batch: Batch) -> tuple[Any, Any]:
+    arguments = {"loss_normalizing_factor": factor, "batch": batch}
+    result = run.ask(FACTOR, lambda: run.target.call(FACTOR, arguments))
+    expects(isinstance(result, tuple) and len(result) == 2, f"{FACTOR} must return (factor, weights), got {type(result).__name__}")
+    return result[0], result[1]
+
+
+def _agrees(run: Run, factor: str, batch: Batch) -> None:
+    """Factor and weights against the reference, each within the error of sums over its own sequence."""
+    exact = reference.get_loss_normalizing_factor_and_weights(factor, batch)
+    found, weights = _answer(run, factor, batch)
+    given = np.asarray(batch.get("decoder_loss_weights", batch["decoder_target_tokens"] > 0), np.float64)
+    length = given.shape[-1]
+    described = f"{factor}, weights {given.tolist()}, segments {np.asarray(batch.get('decoder_segment_ids', [])).tolist()}"
+    assert exact.factor is not None and exact.weights is not None
+    exact_weights = as_pairs(exact.weights)
+    averaged = factor.upper() == "AVERAGE_PER_SEQUENCE"
+    weight_bound = sum_bound(exact_weights.magnitude, length) if averaged else np.zeros_like(given)
+    run.judge_array("values", "weights", np.asarray(weights), exact_weights, weight_bound, described)
+    size = np.sum(exact_weights.magnitude) if averaged else np.sum(np.abs(given))
+    bound = sum_bound(size, given.size + (length if averaged else 0))
+    if factor.upper() == "NUM_TOTAL_TARGET_TOKENS":
+        bound = np.zeros(())
+    run.judge_array("values", "the factor", np.asarray(found), as_pairs(exact.factor), bound, described)
+    run.tally.cases += 1
+
+
+def _batches(*, packed: bool) -> st.SearchStrategy[Batch]:
+    return st.builds(_batch, st.integers(0, 2**32 - 1), st.booleans(), st.just(packed))
+
+
+def _batch(seed: int, with_weights: bool, packed: bool) -> Batch:
+    """[3, 12]; weights of very different sizes side by side, zeros, and padding at both ends."""
+    rng = generator(seed)
+    shape = (3, 12)
+    batch: Batch = {"decoder_target_tokens": rng.integers(0, 5, shape, np.int32)}
+    if with_weights:
+        sizes = 10.0 ** rng.choice([0, 0, 0, 8, -6], shape)
+        batch["decoder_loss_weights"] = (rng.uniform(0.5, 2, shape) * sizes * (rng.uniform(size=shape) > 0.2)).astype(np.float32)
+    if packed:
+        rows = [_packed_row(rng, shape[1]) for _ in range(shape[0])]
+        batch["decoder_segment_ids"] = np.array([ids for ids, _ in rows], np.int32)
+        batch["decoder_positions"] = np.array([positions for _, positions in rows], np.int32)
+    return batch
+
+
+def _packed_row(rng: np.random.Generator, length: int) -> tuple[list[int], list[int]]:
+    """Segments of 1 to 4 tokens; sometimes padding in front, sometimes one id for two sequences, whose positions then restart."""
+    ids, positions = [], []
+    segment = 0 if rng.uniform() < 0.3 else 1
+    while len(ids) < length:
+        run_length = int(rng.integers(1, 5))
+        ids += [segment] * run_length
+        positions += range(run_length)
+        segment = segment if segment and rng.uniform() < 0.2 else int(rng.integers(0, 4)) if segment else 1
+    return ids[:length], positions[:length]
+
+
+@check("factors.names", "NORM-1", functions=[FACTOR], dtypes=ONE)
+def names(run: Run) -> None:
+    """In any case; another is refused with the list."""
+    run.target.offer(FACTOR)
+    batch = _batch(0, with_weights=True, packed=False)
+    for name in NAMES:
+        for spelled in (name, name.lower(), name.title()):
+            _agrees(run, spelled, batch)
+    try:
+        run.target.call(FACTOR, {"loss_normalizing_factor": "NUM_TOKENS", "batch": batch})
+    except ValueError as error:
+        missing = [name for name in NAMES if name not in str(error)]
+        expects(not missing, f"the message about an unknown factor must list {', '.join(missing)}, but is: {error}")
+    else:
+        raise Violation("an unknown factor name must be a ValueError, but was accepted")
+
+
+@check("factors.plain", "NORM-2", functions=[FACTOR], dtypes=ONE)
+def plain(run: Run) -> None:
+    """None, int and float pass through."""
+    run.target.offer(FACTOR)
+    weighted, unweighted = (_batch(1, with_weights=flag, packed=False) for flag in (True, False))
+    for factor in (None, 3, 2.5):
+        found, weights = _answer(run, factor, weighted)
+        expects(found == factor, f"the factor {factor} must pass through, got {found}")
+        same = np.array_equal(np.asarray(weights), weighted["decoder_loss_weights"])
+        expects(same, f"the weights must pass through with factor {factor}")
+        found, weights = _answer(run, factor, unweighted)
+        expects(found == factor and weights is None, f"without weights, factor {factor} must give ({factor}, None), got {weights}")
+        run.tally.cases += 1
+
+
+@check("factors.weights", "NORM-3", functions=[FACTOR], dtypes=ONE)
+def weights(run: Run) -> None:
+    """1 where the target is above 0, unless weights are given; a missing key is named."""
+    run.target.offer(FACTOR)
+    run.explore(_batches(packed=False), lambda batch: _agrees(run, "NUM_REAL_TARGET_TOKENS", batch), 0.5)
+    packed = _batch(2, with_weights=True, packed=True)
+    _names_missing(run, "NUM_REAL_TARGET_TOKENS", {}, "decoder_target_tokens")
+    _names_missing(run, "AVERAGE_PER_SEQUENCE", _without(packed, "decoder_positions"), "decoder_positions")
+
+
+def _without(batch: Batch, key: str) -> Batch:
+    return {name: value for name, value in batch.items() if name != key}
+
+
+def _names_missing(run: Run, factor: str, batch: Batch, key: str) -> None:
+    try:
+        run.target.call(FACTOR, {"loss_normalizing_factor": factor, "batch": batch})
+    except ValueError as error:
+        expects(key in str(error), f"the message about a missing key must name {key}, but is: {error}")
+    except Exception as error:
+        raise Violation(f"a batch without {key} must be a ValueError, got {type(error).__name__}: {error}") from error
+    else:
+        raise Violation(f"a batch without {key} must be a ValueError, but was accepted")
+
+
+@check("factors.real_tokens", "NORM-4", functions=[FACTOR], dtypes=ONE)
+def real_tokens(run: Run) -> None:
+    """The sum of the weights."""
+    run.target.offer(FACTOR)
+    run.explore(_batches(packed=False), lambda batch: _agrees(run, "NUM_REAL_TARGET_TOKENS", batch))
+
+
+@check("factors.total_tokens", "NORM-5", functions=[FACTOR], dtypes=ONE)
+def total_tokens(run: Run) -> None:
+    """The number of tokens, padding included."""
+    run.target.offer(FACTOR)
+    run.explore(_batches(packed=False), lambda batch: _agrees(run, "NUM_TOTAL_TARGET_TOKENS", batch), 0.5)
+
+
+@check("factors.per_sequence", "NORM-6", functions=[FACTOR], dtypes=ONE)
+def per_sequence(run: Run) -> None:
+    """Each row's weights sum to 1, or 0."""
+    run.target.offer(FACTOR)
+    run.explore(_batches(packed=False), lambda batch: _agrees(run, "AVERAGE_PER_SEQUENCE", batch))
+    empty = _batch(3, with_weights=True, packed=False)
+    empty["decoder_loss_weights"][1] = 0
+    _agrees(run, "AVERAGE_PER_SEQUENCE", empty)
+
+
+@check("factors.packed", "NORM-7", "DIFF-13", functions=[FACTOR], dtypes=ONE)
+def packed(run: Run) -> None:
+    """Each packed sequence's weights sum to 1, whatever lies beside it in the row."""
+    run.target.offer(FACTOR)
+    run.explore(_batches(packed=True), lambda batch: _agrees(run, "AVERAGE_PER_SEQUENCE", batch), 2)
+
+

@@ -1,0 +1,213 @@
+"""GRAD: the derivatives, whole arrays against the closed form."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+
+from lossproof.conformance._bounds import Bounds, with_final_rounding
+from lossproof.conformance._case import DENSE, SCALARS, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance._draw import Options, generator, random_cotangents, unit_cotangents
+from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp
+from lossproof.conformance._run import Run
+from lossproof.conformance._units import check
+
+FULL = ["bfloat16", "float32", "float64"]
+
+
+def _options(run: Run, *, weights: bool = True, factor: bool = True) -> Options:
+    """Everything that the function takes."""
+    return Options(
+        smoothing=run.has("label_smoothing"),
+        z_loss=run.has("z_loss"),
+        weights=weights and run.has("weights"),
+        factor=factor and run.has("loss_normalizing_factor"),
+    )
+
+
+@check("gradients.logits", "GRAD-1")
+def by_logits(run: Run) -> None:
+    """(Q + 2 k lse) p - q, plain and with everything in play."""
+    run.require(outputs=["loss"])
+    run.explore(run.cases(), run.check_gradients, 0.5)
+    run.explore(run.cases(_options(run)), run.check_gradients, 0.5)
+
+
+@check("gradients.weights", "GRAD-2", functions=[WEIGHTED], dtypes=FULL)
+def by_weights(run: Run) -> None:
+    """loss_i / L, at weight 0 too."""
+    run.require(outputs=["loss"], arguments=["weights"])
+    run.explore(run.cases(_options(run)), lambda case: run.check_gradients(case, ["weights"]))
+
+
+@check("gradients.z_loss", "GRAD-3", dtypes=FULL)
+def by_z_loss(run: Run) -> None:
+    """The squares of log_z."""
+    run.require(outputs=["loss"], arguments=["z_loss"])
+    run.require_scalar_derivatives()
+    run.explore(run.cases(Options(z_loss=True)), lambda case: run.check_gradients(case, ["z_loss"]), 0.5)
+    run.explore(run.cases(Options(z_loss=0.0)), lambda case: run.check_gradients(case, ["z_loss"]), 0.5)
+
+
+@check("gradients.label_smoothing", "GRAD-4", functions=[TOKEN, WEIGHTED], dtypes=FULL)
+def by_label_smoothing(run: Run) -> None:
+    """Inside (0, 1), and infinite at its ends."""
+    run.require(outputs=["loss"], arguments=["label_smoothing"])
+    run.require_scalar_derivatives()
+    for smoothing, share in ((True, 0.6), (0.0, 0.2), (1.0, 0.2)):
+        options = Options(smoothing=smoothing)
+        run.explore(run.cases(options), lambda case: run.check_gradients(case, ["label_smoothing"]), share)
+
+
+@check("gradients.factor", "GRAD-5", functions=[WEIGHTED], dtypes=FULL)
+def by_factor(run: Run) -> None:
+    """-loss / L."""
+    run.require(outputs=["loss"], arguments=["loss_normalizing_factor"])
+    run.require_scalar_derivatives()
+    run.explore(run.cases(_options(run)), lambda case: run.check_gradients(case, ["loss_normalizing_factor"]))
+
+
+@check("gradients.dense_targets", "GRAD-6", functions=[DENSE], dtypes=FULL)
+def by_dense_targets(run: Run) -> None:
+    """lse - x_j."""
+    run.require(outputs=["loss"])
+    run.explore(run.cases(), lambda case: run.check_gradients(case, ["targets"]))
+
+
+@check("gradients.cotangents", "GRAD-7", "DIFF-10")
+def every_cotangent(run: Run) -> None:
+    """Each output's cotangent alone, then all together, by every argument."""
+    run.require(outputs=["loss", "z_loss"], arguments=["z_loss"])
+    outputs = run.target.offer(run.function).outputs
+    options = _options(run)
+
+    def examine(drawn: tuple[Case, int, Sequence[str]]) -> None:
+        case, seed, names = drawn
+        arguments = [name for name in ("logits", "weights") if name in case.inputs]
+        arguments += [name for name in SCALARS if name in case.inputs and run.target.scalars_differentiable]
+        run.check_gradients(case, arguments, random_cotangents(case, names, seed))
+
+    subsets = st.sampled_from([*[[name] for name in outputs], list(outputs)])
+    run.explore(st.tuples(run.cases(options), st.integers(0, 2**32 - 1), subsets), examine)
+
+
+@check("gradients.jvp", "GRAD-8", "DIFF-11", dtypes=FULL)
+def forward_mode(run: Run) -> None:
+    """The directional derivative is the gradient times the direction."""
+    run.require(outputs=["loss"])
+
+    def examine(drawn: tuple[Case, int]) -> None:
+        case, seed = drawn
+        tangents = _tangents(run, case, seed)
+        one = _one_token(case)
+        actual = run.ask("jvp", lambda: run.target.jvp(one, tangents))
+        for output in actual:
+            cotangents = unit_cotangents(one, output)
+            gradients = exact_gradients(one, cotangents, run.target.convention)
+            bounds = Bounds(one, run.target.convention, "C")
+            gradient_bounds = bounds.gradients(cotangents)
+            exact = float(np.sum([dot(gradients[name], tangent) for name, tangent in tangents.items()]))
+            bound = bounds.jvp(gradient_bounds, {name: gradient.magnitude for name, gradient in gradients.items()}, tangents)
+            shaped = np.full(actual[output].shape, exact)
+            known = Exact(shaped, np.zeros_like(shaped))
+            run.judge_array("gradients", f"the jvp of {output}", actual[output], known, bound, one.describe())
+        run.tally.cases += 1
+
+    run.explore(st.tuples(run.cases(_options(run)), st.integers(0, 2**32 - 1)), examine, 0.5)
+
+
+@check("gradients.hvp", "GRAD-9", functions=[WEIGHTED, TOKEN], dtypes=["float32", "float64"])
+def second_order(run: Run) -> None:
+    """Hessian-vector products, forward over reverse and reverse over forward."""
+    run.require(outputs=["loss"])
+
+    def examine(drawn: tuple[Case, int]) -> None:
+        case, seed = drawn
+        vector = _exact_eighths(case.logits.shape, seed).astype(case.logits.dtype)
+        total = _as_total(case)
+        exact = exact_hvp(total, vector, run.target.convention)
+        bound = Bounds(total, run.target.convention, "C").hvp_row(vector)
+        bound = with_final_rounding(bound, exact.magnitude, case.dtype)
+        for order in ("forward-over-reverse", "reverse-over-forward"):
+            actual = run.ask(f"the {order} Hessian-vector product", lambda order=order: run.target.hvp(case, vector, order))  # type: ignore[misc]
+            run.judge("gradients", case, f"the {order} product", actual, exact, bound)
+        run.tally.cases += 1
+
+    run.explore(st.tuples(run.cases(_options(run)), st.integers(0, 2**32 - 1)), examine, 0.4)
+
+
+@check("gradients.transforms", "GRAD-10", functions=[TOKEN, DENSE], dtypes=["bfloat16", "float32"])
+def transforms(run: Run) -> None:
+    """vmap, scan and checkpoint over the first axis change nothing."""
+    run.require(outputs=["loss"])
+    shapes = [(3, 2), (2, 3, 5)]
+
+    def examine(case: Case) -> None:
+        cotangents = unit_cotangents(case)
+        for transform in ("vmap", "scan", "checkpoint"):
+            outputs, gradients = run.ask(
+                f"{run.function} under {transform}",
+                lambda transform=transform: run.target.transformed(case, cotangents, transform),  # type: ignore[misc]
+            )
+            run.judge_values(case, outputs)
+            run.judge_gradients(case, gradients, ["logits"], cotangents)
+
+    run.explore(run.cases(_options(run), shapes=shapes), examine, 0.3)
+
+
+@check("gradients.mixed", "GRAD-11", functions=[WEIGHTED], dtypes=["float32", "float64"])
+def mixed(run: Run) -> None:
+    """The derivative of the logits gradient by the weights, where learning of weights starts: at 0."""
+    run.require(outputs=["loss"], arguments=["weights"])
+
+    def examine(drawn: tuple[Case, int]) -> None:
+        case, seed = drawn
+        direction = _exact_eighths(case.logits.shape, seed).astype(case.logits.dtype)
+        actual = run.ask("the mixed derivative", lambda: run.target.mixed(case, direction))
+        ones = case.with_inputs(weights=np.ones_like(case.inputs["weights"]))
+        gradients = exact_gradients(ones, unit_cotangents(ones), run.target.convention)["logits"]
+        bounds = Bounds(ones, run.target.convention, "C")
+        rows = bounds.gradients(unit_cotangents(ones))["logits"]
+        pairs = np.ndindex(case.logits.shape[:-1])
+        exact, bound = np.zeros(case.logits.shape[:-1]), np.zeros(case.logits.shape[:-1])
+        for index in pairs:
+            row = Exact(gradients.high[index], gradients.low[index])
+            exact[index] = dot(row, direction[index])
+            bound[index] = bounds.jvp({"row": rows[index]}, {"row": row.magnitude}, {"row": direction[index]})
+        known = Exact(exact, np.zeros_like(exact))
+        run.judge_array("gradients", "the mixed derivative", actual, known, bound, case.describe())
+        run.tally.cases += 1
+
+    zeros = st.booleans()
+    strategy = st.tuples(run.cases(_options(run)), zeros).map(
+        lambda drawn: drawn[0].with_inputs(weights=drawn[0].inputs["weights"] * 0) if drawn[1] else drawn[0]
+    )
+    run.explore(st.tuples(strategy, st.integers(0, 2**32 - 1)), examine, 0.4)
+
+
+def _tangents(run: Run, case: Case, seed: int) -> dict[str, Array]:
+    rng = generator(seed)
+    names = [name for name in ("logits", "weights") if name in case.inputs]
+    names += ["targets"] if run.function == DENSE else []
+    names += [name for name in SCALARS if name in case.inputs and run.target.scalars_differentiable]
+    one = _one_token(case)
+    shapes = {name: np.shape(one.inputs[name]) for name in names}
+    return {name: rng.integers(-16, 17, shape) / 8.0 for name, shape in shapes.items()}
+
+
+def _one_token(case: Case) -> Case:
+    """The case cut to its first token, so that every output is one number."""
+    first = (0,) * (case.logits.ndim - 1)
+    arrays = {name: value[first][None] for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
+    return case.with_inputs(**arrays)
+
+
+def _as_total(case: Case) -> Case:
+    """The same tokens as a batch total, which is what a Hessian is taken of."""
+    return Case(WEIGHTED, case.inputs, case.traced)
+
+
+def _exact_eighths(shape: tuple[int, ...], seed: int) -> Array:
+    return generator(seed).integers(-16, 17, shape) / 8.0
+
+

@@ -1,0 +1,175 @@
+"""SHAPE: shapes, types and errors."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lossproof.conformance._case import DENSE, DTYPES, TOKEN, WEIGHTED, Case
+from lossproof.conformance._draw import Options, make, unit_cotangents
+from lossproof.conformance._judge import Violation
+from lossproof.conformance._run import Run, argument_dtype, expects
+from lossproof.conformance._target import Unsupported
+from lossproof.conformance._units import check
+
+HARD = (TOKEN, WEIGHTED)
+ONE = ["float32"]
+
+
+def _arguments(run: Run, **changes: Any) -> dict[str, Any]:
+    """Good arguments for a plain call, [2, 3, 5], with some replaced."""
+    logits = np.linspace(-2.0, 2.0, 30, dtype=np.float32).reshape(2, 3, 5)
+    targets: Any = np.arange(6, dtype=np.int32).reshape(2, 3) % 5
+    if run.function == DENSE:
+        targets = np.full((2, 3, 5), 0.2, np.float32)
+    needed = {"z_loss": 0.0} if run.function == DENSE and run.has("z_loss") else {}
+    return {"logits": logits, "targets": targets} | needed | changes
+
+
+def _refuses(run: Run, error: type[Exception], says: tuple[str, ...], changes: Mapping[str, Any]) -> None:
+    """The call must raise `error` with a one-line message that says all of `says`."""
+    what = ", ".join(f"{name} {_outline(value)}" for name, value in changes.items())
+    try:
+        run.target.call(run.function, _arguments(run, **changes))
+    except Unsupported:
+        raise
+    except Exception as raised:
+        text = str(raised)
+        expects(isinstance(raised, error), f"{what} must be a {error.__name__}, got {type(raised).__name__}: {text[:120]}")
+        missing = [part for part in says if part not in text]
+        expects(not missing, f"the message about {what} must name {', '.join(missing)}, but is: {text[:120]}")
+        run.tally.cases += 1
+        return
+    raise Violation(f"{what} must be a {error.__name__}, but was accepted")
+
+
+def _outline(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.name}{list(value.shape)}" if value.ndim else f"{value!r}"
+    return repr(value)
+
+
+@check("shapes.mismatch", "SHAPE-1", dtypes=ONE)
+def mismatch(run: Run) -> None:
+    """Targets and weights that do not fit the logits, and logits without a class."""
+    run.require(outputs=["loss"])
+    small, wide = (2, 4), (2, 3, 4)
+    if run.function == DENSE:
+        _refuses(run, ValueError, ("(2, 3, 5)", str(wide)), {"targets": np.zeros(wide, np.float32)})
+        _refuses(run, ValueError, ("(2, 3, 5)", "(5,)"), {"targets": np.zeros(5, np.float32)})
+    else:
+        for shape in (small, (3,), (2, 1), (2, 3, 1)):
+            _refuses(run, ValueError, ("(2, 3, 5)", str(shape)), {"targets": np.zeros(shape, np.int32)})
+    if run.has("weights"):
+        for shape in (small, (3,), (2, 1), ()):
+            _refuses(run, ValueError, ("(2, 3, 5)", str(shape)), {"weights": np.zeros(shape, np.float32)})
+    _refuses(run, ValueError, ("(2, 3, 0)",), {"logits": np.zeros((2, 3, 0), np.float32)})
+
+
+@check("shapes.input_types", "SHAPE-2", dtypes=ONE)
+def input_types(run: Run) -> None:
+    """What is not logits, targets or weights is refused by type; what is, is read at full width."""
+    run.require(outputs=["loss"])
+    _refuses(run, TypeError, ("int32",), {"logits": np.zeros((2, 3, 5), np.int32)})
+    _refuses(run, TypeError, ("complex64",), {"logits": np.zeros((2, 3, 5), np.complex64)})
+    if run.function == DENSE:
+        _refuses(run, TypeError, ("complex64",), {"targets": np.zeros((2, 3, 5), np.complex64)})
+        return
+    _refuses(run, TypeError, ("float32",), {"targets": np.zeros((2, 3), np.float32)})
+    _refuses(run, TypeError, ("bool",), {"targets": np.zeros((2, 3), bool)})
+    if run.has("weights"):
+        _refuses(run, TypeError, ("complex64",), {"weights": np.zeros((2, 3), np.complex64)})
+    _every_integer_type(run)
+    _targets_beyond_32_bits(run)
+    if run.has("weights"):
+        _every_weight_type(run)
+
+
+def _every_integer_type(run: Run) -> None:
+    logits = np.random.default_rng(0).normal(size=(3, 257)).astype(np.float32)
+    for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"):
+        targets = np.array([0, 1, 100], name)
+        run.check_values(Case(run.function, {"logits": logits, "targets": targets}), ["loss"])
+
+
+def _targets_beyond_32_bits(run: Run) -> None:
+    inputs = {"logits": np.zeros((2, 3), np.float32), "targets": np.array([2**32, 1], np.int64)}
+    result = run.ask("a target of 2^32", lambda: run.target.call(run.function, inputs))
+    first = result[0] if isinstance(result, tuple) else result
+    loss = np.asarray(first, np.float64)
+    counted = loss if run.function == WEIGHTED else loss[0]
+    expected = math.log(3) if run.function == WEIGHTED else 0.0
+    expects(bool(abs(counted - expected) < 0.5), f"a target of 2^32 is out of range for 3 classes, but counts: loss {loss}")
+    run.tally.cases += 1
+
+
+def _every_weight_type(run: Run) -> None:
+    logits = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    for name in ("bool", "int32", "float16", "bfloat16", "float32"):
+        weights = np.array([1, 0, 1]).astype(DTYPES.get(name, name))
+        targets = np.array([0, 1, 3], np.int32)
+        run.check_values(Case(run.function, {"logits": logits, "targets": targets, "weights": weights}), ["loss"])
+
+
+@check("shapes.output_types", "SHAPE-3", "DIFF-12")
+def output_types(run: Run) -> None:
+    """Values are float32 (float64); a gradient is of its argument's type."""
+    run.require(outputs=["loss"])
+
+    def examine(case: Case) -> None:
+        for name, value in run.values(case).items():
+            found = value.dtype.name
+            expects(found == case.carried, f"{name} of {case.dtype} logits must be {case.carried}, got {found}; {case.describe()}")
+        _, gradients = run.differentiate(case, unit_cotangents(case))
+        for name, gradient in gradients.items():
+            wanted, found = argument_dtype(case, name), gradient.dtype.name
+            expects(found == wanted, f"the derivative by {name} must be {wanted}, got {found}; {case.describe()}")
+        run.tally.cases += 1
+
+    options = Options(weights=run.has("weights"), z_loss=run.has("z_loss"))
+    run.explore(run.cases(options, shapes=[(2, 3, 5)]), examine, 0.2)
+
+
+@check("shapes.empty_batch", "SHAPE-4")
+def empty_batch(run: Run) -> None:
+    """N = 0: zeros and empty arrays."""
+    run.require(outputs=["loss"])
+    targets = np.zeros((0, 5)) if run.function == DENSE else np.zeros(0, np.int32)
+    extra = {"z_loss": 0.0} if run.function == DENSE and run.has("z_loss") else {}
+    case = make(run.function, run.dtype, np.zeros((0, 5)), targets, **extra)
+    run.check_values(case)
+    run.check_gradients(case)
+
+
+@check("shapes.smoothing_range", "SHAPE-5", functions=HARD, dtypes=ONE)
+def smoothing_range(run: Run) -> None:
+    """A concrete label_smoothing outside [0, 1] is an error, a traced one NaN."""
+    run.require(outputs=["loss"], arguments=["label_smoothing"])
+    for value in (-0.1, 1.5, math.nan, math.inf):
+        _refuses(run, ValueError, ("label_smoothing",), {"label_smoothing": value})
+    if not run.target.scalars_differentiable:
+        return
+    logits = np.zeros((2, 3), np.float32)
+    for value in (-0.5, 1.5, math.nan):
+        inputs = {"logits": logits, "targets": np.array([0, -1], np.int32), "label_smoothing": value}
+        loss = np.atleast_1d(run.values(Case(run.function, inputs))["loss"])
+        expects(bool(np.isnan(loss[0])), f"a traced label_smoothing of {value} must give NaN, got {loss[0]}")
+        if run.function == TOKEN:
+            expects(loss[1] == 0, f"an excluded token must stay 0 at label_smoothing {value}, got {loss[1]}")
+        run.tally.cases += 1
+
+
+@check("shapes.scalars", "SHAPE-6", dtypes=ONE)
+def scalars(run: Run) -> None:
+    """Arrays with axes, strings and complex numbers are no scalars."""
+    run.require(outputs=["loss"])
+    names = [name for name in ("label_smoothing", "z_loss", "loss_normalizing_factor") if run.has(name)]
+    if not names:
+        raise Unsupported(f"{run.target.name}'s {run.function} takes no scalars")
+    for name in names:
+        _refuses(run, ValueError, (name, "(2, 3)"), {name: np.zeros((2, 3), np.float32)})
+        for value in ("a lot", 1j, True):
+            _refuses(run, TypeError, (name,), {name: value})
+
+
