@@ -1,7 +1,7 @@
 """How large an error may be: the one place that owns tolerances.
 
-Every bound is a function of the case and the platform profile, derived in docs/error-analysis.md, whose section numbers are cited here. Errors are
-absolute, first order in the unit roundoff u; the integers count roundings.
+Every bound is a function of the case and the platform profile, derived in docs/error-analysis.md, whose section
+numbers are cited here. Errors are absolute, first order in the unit roundoff u; the integers count roundings.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,8 @@ def depth(length: int) -> int:
 
 
 def with_final_rounding(bound: Array, magnitude: Array, dtype: str) -> Array:
-    """ACC-5: the bound on a result that is rounded once more, to `dtype`, keeping its subnormals where the hardware does.
+    """ACC-5: the bound on a result that is rounded once more, to `dtype`, keeping its subnormals where the
+    hardware does.
 
     Args:
       bound: on the result before that rounding.
@@ -56,8 +57,17 @@ def with_final_rounding(bound: Array, magnitude: Array, dtype: str) -> Array:
 
 
 def sum_bound(size: Any, length: int) -> Array:
-    """NORM: the bound on a float32 sum of `length` terms, or on a quotient by one, whose absolute values add up to `size` (section 2)."""
-    return np.asarray((length + 3) * unit_roundoff("float32") * np.asarray(size, np.float64) + smallest_normal("float32") * length)
+    """NORM: the bound on a float32 sum of `length` terms, or on a quotient by one, whose absolute values add up to
+    `size` (section 2).
+    """
+    return np.asarray(
+        (length + 3) * unit_roundoff("float32") * np.asarray(size, np.float64) + smallest_normal("float32") * length
+    )
+
+
+def _weighed(weights: Array, values: Array) -> Array:
+    """|weights| * values, with 0 * inf = 0."""
+    return np.where(weights == 0, 0.0, np.abs(weights) * values)
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,8 @@ class Bounds:
             return {"loss": self.loss, "z_loss": self.z_loss, "log_z": self.log_z}
         if self.case.function == DENSE:
             return {"loss": self.loss, "z_loss": self.z_loss}
-        weight_sum = 3 * self.u * np.sum(np.abs(np.nan_to_num(self.terms.weights)))
+        weights = np.abs(np.nan_to_num(self.terms.weights))
+        weight_sum = 3 * self.u * np.sum(weights) + np.sum(weights, where=weights < self.floor)
         return {"loss": self._total("loss"), "z_loss": self._total("z_loss"), "weight_sum": weight_sum}
 
     @np.errstate(all="ignore")
@@ -123,10 +134,10 @@ class Bounds:
         }
         bounds = {"logits": self.logits_row(by["loss"], by["z_loss"], by["log_z"])}
         in_loss = by["loss"] if self.convention.add_z_loss else 0.0
-        squares = (in_loss + by["z_loss"]) * (self._square_error() + 4 * self.u * np.square(self._lse))
-        bounds["z_loss"] = self._summed(squares)
+        by_square, square = in_loss + by["z_loss"], np.square(self._lse)
+        bounds["z_loss"] = self._summed(by_square * (self._square_error() + 4 * self.u * square), by_square * square)
         if function != DENSE:
-            bounds["label_smoothing"] = self._summed(by["loss"] * self.smoothing)
+            bounds["label_smoothing"] = self._summed(by["loss"] * self.smoothing, by["loss"] * self._slope_size)
         if function == DENSE:
             bounds["targets"] = by["loss"][..., None] * (self.shortfall + 2 * self.u * t.shortfall) + self.floor
         if batched:
@@ -135,12 +146,14 @@ class Bounds:
         return {name: np.nan_to_num(bound, nan=0.0, posinf=np.inf) for name, bound in bounds.items()}
 
     @np.errstate(all="ignore")
-    def jvp(self, gradient_bounds: Mapping[str, Array], sizes: Mapping[str, Array], tangents: Mapping[str, Any]) -> float:
+    def jvp(
+        self, gradient_bounds: Mapping[str, Array], sizes: Mapping[str, Array], tangents: Mapping[str, Any]
+    ) -> float:
         """Section 7: the bound on sum(gradient * tangent), from the bounds and the absolute values of the gradients."""
         total = 0.0
+        added = (depth(self.terms.classes) + depth(self.terms.in_range.size) + 6) * self.u
         for name, tangent in tangents.items():
             size = np.abs(np.asarray(tangent, np.float64))
-            added = (depth(self.terms.classes) + 6) * self.u
             total += float(np.sum(size * (gradient_bounds[name] + added * sizes[name] + self.floor)))
         return total
 
@@ -150,17 +163,22 @@ class Bounds:
     def loss(self) -> Array:
         """Section 4."""
         t, p = self.terms, self.profile
-        size = np.sum(np.abs(t.q) * t.shortfall, axis=-1)
-        error = self.u * np.sum(np.abs(t.q) * self._shortfall_units, axis=-1) + 3 * self.u * size
-        e = self.case.scalar("label_smoothing") if self.case.function != DENSE else 0.0
+        products = _weighed(t.q, t.shortfall)
+        size = np.sum(products, axis=-1)
+        error = self.u * (np.sum(_weighed(t.q, self._shortfall_units), axis=-1) + 3 * size)
+        if self.case.function == DENSE:
+            taking_part = np.count_nonzero(t.q, axis=-1)
+            error = error + self.u * np.minimum(np.maximum(taking_part - 1, 0), depth(t.classes)) * size
         if self._is_smoothed:
-            spread = np.sum(np.abs(t.q) * t.gaps, axis=-1)
-            error = error + self.u * ((depth(t.classes) + 4) * spread + 2 * size)
-            entropy = self._entropy
-            error = error + self.u * ((2 * p.log + 5) * entropy + (2.0 if 0 < e < 1 else 0.0)) + 2 * self.u * size
+            spread = t.on_off[1] * np.sum(t.shortfall, axis=-1)
+            error = error + self.u * (depth(t.classes) * spread + 4 * size)
+            inside = 0 < self.case.scalar("label_smoothing") < 1
+            error = error + self.u * ((2 * max(p.log, p.log1p) + 5) * self._entropy + (2.0 if inside else 0.0))
         if self.convention.add_z_loss:
             error = error + self.z_loss + self.u * self._z_size
-        flushed = self.floor * (2 + np.sum(np.abs(t.q), axis=-1))
+        tiny = np.count_nonzero((products > 0) & (products < 2 * self.floor), axis=-1)
+        flushed = self.floor * (2 + 2 * tiny + np.sum(np.abs(t.q), axis=-1) * (2 + self._flushed_terms[..., 0]))
+        flushed = flushed + np.sum(products, axis=-1, where=np.abs(t.q) < self.floor)
         return self._excluded(error + flushed)
 
     @cached_property
@@ -168,7 +186,8 @@ class Bounds:
         """Section 5."""
         if self.k == 0:
             return np.zeros(self.terms.in_range.shape)
-        return self._excluded(self.k * self._square_error() + 4 * self.u * self._z_size + 2 * self.floor)
+        flushed = self.floor * (2 + np.abs(self._lse)) + (self._z_size if self.k < self.floor else 0.0)
+        return self._excluded(self.k * self._square_error() + 4 * self.u * self._z_size + flushed)
 
     @cached_property
     def log_z(self) -> Array:
@@ -178,7 +197,7 @@ class Bounds:
     @cached_property
     def shortfall(self) -> Array:
         """Section 3: lse - x_j, [..., V]."""
-        return self.u * (self._shortfall_units + 3 * self.terms.shortfall) + self.floor
+        return self.u * (self._shortfall_units + 3 * self.terms.shortfall) + self.floor * (2 + self._flushed_terms)
 
     @cached_property
     def smoothing(self) -> Array:
@@ -187,30 +206,35 @@ class Bounds:
         if t.classes == 1:
             return np.zeros(t.in_range.shape)
         target = np.sum(np.where(t.is_target, self.shortfall, 0.0), axis=-1)
-        others = np.sum(np.where(t.is_target, 0.0, self.shortfall + (depth(t.classes) + 4) * self.u * t.shortfall), axis=-1)
-        on, off = t.on_off
-        logs = np.sum([abs(np.log(weight)) for weight in (on, off) if weight > 0])
-        added = np.sum(np.where(t.is_target, t.shortfall, t.shortfall / (t.classes - 1)), axis=-1)
-        constant = ((2 * self.profile.log + 3) * logs + 6) if self.convention.subtract_entropy else 0.0
-        return self._excluded(target + others / (t.classes - 1) + self.u * (constant + 4 * added))
+        others = np.sum(
+            np.where(t.is_target, 0.0, self.shortfall + (depth(t.classes) + 4) * self.u * t.shortfall), axis=-1
+        )
+        constant = 2 * max(self.profile.log, self.profile.log1p) * self._slope_logs
+        constant += 6 if self.convention.subtract_entropy else 0
+        return self._excluded(target + others / (t.classes - 1) + self.u * (constant + 4 * self._slope_size))
 
     def logits_row(self, by_loss: Array, by_z: Array, by_log_z: Array) -> Array:
-        """Section 8: one row of the gradient before its last rounding, [..., V]; arguments are absolute cotangents times |c_i|."""
+        """Section 8: one row of the gradient before its last rounding, [..., V]; arguments are absolute cotangents
+        times |c_i|.
+        """
         t, u = self.terms, self.u
         k = self.k
         by_loss, by_z, by_log_z = (np.asarray(b)[..., None] for b in (by_loss, by_z, by_log_z))
         mass = np.sum(np.abs(t.q), axis=-1, keepdims=True)
-        cross = t.p * mass * (self._p_units + 5 + (depth(t.classes) if self.case.function == DENSE else 0)) + 5 * np.abs(t.q)
+        of_mass = depth(t.classes) if self.case.function == DENSE else 0
+        cross = t.p * mass * (self._p_units + 9 + of_mass) + 10 * np.abs(t.q)
         if self.grade == "A" and not self._is_smoothed and self.case.function != DENSE:
             rest, whole = self._rest_units, self._sum_units
-            top = t.rest / (1 + t.rest) * (rest + whole + 4)
-            below = t.p * self._p_units + 4 * (1 - t.p)
-            cross = np.where(t.is_target, np.where(t.gaps == 0, top, below), t.p * (self._p_units + 4))
+            top = t.rest / (1 + t.rest) * (rest + whole + 6)
+            below = t.p * self._p_units + 6 * (1 - t.p)
+            cross = np.where(t.is_target, np.where(t.gaps == 0, top, below), t.p * (self._p_units + 6))
         slope = 2 * k * np.abs(t.lse)
-        through = t.p * (slope * (self._p_units + 6) + 2 * k * self._lse_units[..., None])
+        through = t.p * (slope * (self._p_units + 8) + 2 * k * self._lse_units[..., None])
         z_part = (by_loss if self.convention.add_z_loss else 0.0) + by_z
         row = u * (by_loss * cross + z_part * through + by_log_z * t.p * (self._p_units + 4))
-        flushed = self.floor * (1 + by_loss * (2 + mass) + z_part * (1 + slope) + by_log_z)
+        lost = self._flushed_terms * t.p + 1
+        lost = lost * (by_loss * (2 + mass) + z_part * (1 + slope) + by_log_z)
+        flushed = self.floor * (1 + 2 * mass + slope + lost)
         counted = (by_loss + by_z + by_log_z) > 0
         return np.where(counted, row + flushed, 0.0)
 
@@ -219,18 +243,28 @@ class Bounds:
         """Section 9, [..., V]."""
         t, u = self.terms, self.u
         k, v = self.k, np.abs(np.asarray(vector, np.float64))
-        spread = np.sum(t.p * v * (self._p_units + depth(t.classes) + 4), axis=-1, keepdims=True)  # of the mean of v, in u
+        spread = np.sum(
+            t.p * v * (self._p_units + depth(t.classes) + 4), axis=-1, keepdims=True
+        )  # of the mean of v, in u
         mean = np.sum(t.p * v, axis=-1, keepdims=True)
         mass = np.sum(np.abs(t.q), axis=-1, keepdims=True)
         curvature = mass + 2 * k * np.abs(t.lse)
         curvature_error = 4 * curvature + 2 * k * self._lse_units[..., None]
         size = curvature * (v + mean) + 2 * k * mean
         row = t.p * ((self._p_units + 8) * size + curvature_error * (v + mean) + (curvature + 2 * k) * spread)
+        row = row + 10 * np.abs(t.q) * mean
         c = t.coefficients[..., None]
-        flushed = self.floor * (1 + c * (size + 2))
+        lost = self._flushed_terms * t.p * (curvature + 2 * k) * np.max(v, axis=-1, keepdims=True)
+        flushed = self.floor * (1 + size + c * (size + lost + 2))
         return np.where(c > 0, u * c * row + flushed, 0.0)
 
     # Parts, in units of u.
+
+    @cached_property
+    def _flushed_terms(self) -> Array:
+        """ACC-7: how many terms of r are below the smallest normal number, [..., 1]."""
+        exps = self.terms.exps
+        return np.sum((exps > 0) & (exps < self.floor), axis=-1, keepdims=True).astype(np.float64)
 
     @cached_property
     def _sum_units(self) -> Array:
@@ -276,8 +310,9 @@ class Bounds:
     def _p_units(self) -> Array:
         """Section 8: the relative error of p_j, [..., V]."""
         t = self.terms
-        units = t.gaps + 2 * self.profile.exp + self._sum_units + 1
-        return units if self.grade == "A" else units + 2 * (np.abs(t.lse) + np.abs(t.x)) + self._lse_units[..., None]
+        units = np.where(t.p > 0, t.gaps, 0.0) + 2 * self.profile.exp + self._sum_units + 1
+        offset = np.where(t.p > 0, 2 * (np.abs(t.lse) + np.abs(t.x)) + self._lse_units[..., None], 0.0)
+        return units if self.grade == "A" else units + offset
 
     @property
     def _is_smoothed(self) -> bool:
@@ -289,6 +324,19 @@ class Bounds:
         parts = [weight * -np.log(weight) for weight in (on,) if weight > 0]
         parts += [(self.terms.classes - 1) * off * -np.log(off)] if off > 0 else []
         return float(sum(parts)) if self.convention.subtract_entropy else 0.0
+
+    @property
+    def _slope_logs(self) -> float:
+        """|log on| + |log off|, as far as dH/de is finite."""
+        logs = [abs(np.log(weight)) for weight in self.terms.on_off if weight > 0]
+        return float(sum(logs)) if self.convention.subtract_entropy else 0.0
+
+    @cached_property
+    def _slope_size(self) -> Array:
+        """|dloss_i/de|, from above."""
+        t = self.terms
+        share = np.where(t.is_target, 1.0, 1.0 / max(t.classes - 1, 1))
+        return np.sum(share * t.shortfall, axis=-1) + self._slope_logs
 
     def _square_error(self) -> Array:
         """The error of lse^2 from that of lse."""
@@ -304,8 +352,11 @@ class Bounds:
         t = self.terms
         bound = getattr(self, name)
         size = self._sizes(name)
-        error = t.coefficients * (bound + 3 * self.u * size + self.floor * (size > 0)) + 2 * self.u * t.coefficients * size
-        return np.asarray(np.sum(np.where(t.coefficients > 0, error + self.floor, 0.0)))
+        error = (
+            t.coefficients * (bound + 3 * self.u * size + self.floor * (size > 0)) + 2 * self.u * t.coefficients * size
+        )
+        flushed = self.floor + np.where(t.coefficients < self.floor, t.coefficients * size, 0.0)
+        return np.asarray(np.sum(np.where(t.coefficients > 0, error + flushed, 0.0)))
 
     def _sizes(self, name: str) -> Array:
         """|loss_i| or |z_i|, from above."""
@@ -320,12 +371,14 @@ class Bounds:
     def _entropy_constant(self) -> float:
         return self._entropy if self._is_smoothed else 0.0
 
-    def _summed(self, terms: Array) -> Array:
-        return np.asarray(np.sum(np.nan_to_num(terms, posinf=np.inf)) + np.count_nonzero(terms) * self.floor)
+    def _summed(self, errors: Array, sizes: Array) -> Array:
+        """Section 6: a plain sum over the tokens, from the errors and the absolute values of its terms."""
+        added = np.where(sizes > 0, errors + depth(errors.size) * self.u * sizes, errors)
+        return np.asarray(np.sum(np.nan_to_num(added, posinf=np.inf)) + np.count_nonzero(errors) * self.floor)
 
     def _by_weights(self, cotangents: Mapping[str, Any]) -> Array:
         """Section 6."""
-        total = np.zeros(self.terms.in_range.shape)
+        total = 2 * self.u * np.full(self.terms.in_range.shape, abs(float(cotangents.get("weight_sum", 0.0))))
         for name in ("loss", "z_loss"):
             by = abs(float(cotangents.get(name, 0.0)))
             total = total + by / self.factor * (getattr(self, name) + 5 * self.u * self._sizes(name)) + self.floor

@@ -9,7 +9,15 @@ from lossproof.conformance._exact import Exact
 
 
 class Violation(Exception):
-    """The target breaks a clause."""
+    """The target breaks a clause.
+
+    Attributes:
+      clauses: those that it breaks; all that the check cites, if empty.
+    """
+
+    def __init__(self, message: str, clauses: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.clauses = clauses
 
 
 class VoidCaseError(Exception):
@@ -44,7 +52,9 @@ def utilisation(actual: Array, exact: Exact, bound: Array) -> Array:
     same_state = np.where(np.isnan(exact.high), np.isnan(floats), floats == exact.high)
     share = np.where(ordinary & np.isfinite(floats), share, np.inf)
     overflowed = ordinary & np.isinf(floats) & (np.sign(floats) == np.sign(exact.high))
-    share = np.where(overflowed & (exact.magnitude + bound >= largest(actual)), 0.0, share)
+    with np.errstate(over="ignore"):
+        beyond = exact.magnitude + bound >= largest(actual)
+    share = np.where(overflowed & beyond, 0.0, share)
     return np.where(~ordinary & same_state, 0.0, share)
 
 
@@ -69,9 +79,11 @@ def judge(name: str, actual: Array, exact: Exact, bound: Array) -> Judgement:
 def refuse_void(name: str, exact: Exact, bound: Array, smallest_normal: float) -> None:
     """Raises VoidCaseError if an array of zeros, or one 30 % off, would pass although the exact one is not 0.
 
-    Values whose magnitude is nowhere above the smallest normal number are left to ACC-7.
+    An infinite bound is void too. Values whose magnitude is nowhere above the smallest normal number are left to ACC-7.
     """
     finite = np.isfinite(exact.high)
+    if np.any(np.isinf(bound[finite])):
+        raise VoidCaseError(f"the bound on {name} is infinite")
     if not np.any(finite & (exact.magnitude > smallest_normal)):
         return
     for wrong, share in (("zeros", 1.0), ("an array 30 % off", 0.3)):

@@ -1,6 +1,7 @@
 """What a platform's elementary functions are good for: the only numbers the bounds take from outside the case.
 
-Errors are in ulp, measured or documented; in units of u = half an ulp of 1 they count double (docs/error-analysis.md, section 1).
+Errors are in ulp, measured or documented; in units of u = half an ulp of 1 they count double
+(docs/error-analysis.md, section 1).
 """
 
 from dataclasses import dataclass
@@ -17,5 +18,6 @@ class Profile:
     flushes_subnormals: bool
 
 
-# Exhaustive measurement of XLA:CPU 0.10.2 and 0.12.0.1 in float32 over the domain softmax uses: exp 1.0103 ulp, log 1.1807, log1p 2.5201.
+# Exhaustive measurement of XLA:CPU 0.10.2 and 0.12.0.1 in float32 over the domain softmax uses: exp 1.0103 ulp, log
+# 1.1807, log1p 2.5201.
 JAX_CPU = Profile("jax-cpu", exp=1.5, log=1.5, log1p=3.0, flushes_subnormals=True)

@@ -16,6 +16,7 @@ class Result:
       clauses: what it checks.
       verdict: one of the constants above.
       message: why, unless it passed.
+      broken: the clauses that a failure breaks; the others passed.
       cases: how many were judged.
       values: the largest share of the bound used by a value.
       gradients: and by a derivative.
@@ -27,6 +28,7 @@ class Result:
     clauses: tuple[str, ...]
     verdict: str
     message: str = ""
+    broken: tuple[str, ...] = ()
     cases: int = 0
     values: float = 0.0
     gradients: float = 0.0
@@ -35,9 +37,13 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self) | {"clauses": list(self.clauses)}
+        return asdict(self) | {"clauses": list(self.clauses), "broken": list(self.broken)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Result":
         """The inverse of `to_json`."""
-        return cls(**(data | {"clauses": tuple(data["clauses"])}))
+        return cls(**(data | {"clauses": tuple(data["clauses"]), "broken": tuple(data["broken"])}))
+
+    def verdict_on(self, clause: str) -> str:
+        """The verdict on one of the unit's clauses."""
+        return PASS if self.verdict == FAIL and clause not in self.broken else self.verdict

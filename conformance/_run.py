@@ -1,12 +1,15 @@
 """One unit of work: a check, applied to one function and one dtype of a target."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import hypothesis
 import numpy as np
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from lossproof.conformance._bounds import Bounds, Grade, smallest_normal, with_final_rounding
 from lossproof.conformance._case import DENSE, OUTPUTS, SCALARS, Case
@@ -59,8 +62,12 @@ class Run:
 
     # What the target can do.
 
-    def require(self, *, outputs: Sequence[str] = (), arguments: Sequence[str] = (), own_convention: bool = True) -> None:
-        """Raises Unsupported unless the target has the function with these outputs and arguments, computed as SPEC.md says."""
+    def require(
+        self, *, outputs: Sequence[str] = (), arguments: Sequence[str] = (), own_convention: bool = True
+    ) -> None:
+        """Raises Unsupported unless the target has the function with these outputs and arguments, computed as
+        SPEC.md says.
+        """
         offer = self.target.offer(self.function)
         for kind, wanted, offered in (("output", outputs, offer.outputs), ("argument", arguments, offer.arguments)):
             missing = [name for name in wanted if name not in offered]
@@ -95,16 +102,45 @@ class Run:
         """Shapes with a longer row among them, for accuracy; only some dtypes, for time."""
         return (*SHAPES, (1, 1000)) if self.dtype in ("float32", "bfloat16") else SHAPES
 
-    def cases(self, options: Options = Options(), **keywords: Any) -> st.SearchStrategy[Case]:  # noqa: B008  frozen
-        """`_draw.cases` for this unit."""
+    def cases(
+        self,
+        options: Options = Options(),  # noqa: B008  frozen
+        *,
+        bare: bool = False,
+        **keywords: Any,
+    ) -> st.SearchStrategy[Case]:
+        """`_draw.cases` for this unit.
+
+        Args:
+          options: which arguments are drawn.
+          bare: whether the others are left at their defaults. Otherwise, where scalars may be traced, they are passed
+            with neutral values (weights 1, e = k = 0, L = 1), so that one compiled program serves most checks.
+          **keywords: of `_draw.cases`.
+
+        Returns:
+          A strategy.
+        """
         if self.function == DENSE and self.has("z_loss") and options.z_loss is False:
             options = replace(options, z_loss=0.0)  # an argument without a default
-        return cases(self.function, self.dtype, options, traced=self.target.scalars_differentiable, **keywords)
+        traced = self.target.scalars_differentiable
+        drawn = cases(self.function, self.dtype, options, traced=traced, **keywords)
+        return drawn if bare or not traced else drawn.map(self._completed)
+
+    def _completed(self, case: Case) -> Case:
+        neutral = {
+            "weights": np.ones(case.logits.shape[:-1], case.carried),
+            "label_smoothing": 0.0,
+            "z_loss": 0.0,
+            "loss_normalizing_factor": 1.0,
+        }
+        missing = {name: value for name, value in neutral.items() if self.has(name) and name not in case.inputs}
+        return case.with_inputs(**missing)
 
     def explore(self, strategy: st.SearchStrategy[Any], examine: Callable[[Any], None], share: float = 1.0) -> None:
         """Calls `examine` on many draws; a failing one is shrunk, and its error raised.
 
-        A void draw (`refuse_void`) is thrown away and another one taken; where more than half are void, the exploration is.
+        A void draw (`refuse_void`) is thrown away and another one taken; where more than half are void, the
+        exploration is.
         """
         examples = max(2, round(EXAMPLES[self.level] * share))
         judged, reason = 0, ""
@@ -130,7 +166,8 @@ class Run:
             judged += 1
             hypothesis.target(self._climb, label="utilisation")
 
-        explore()
+        with _own_constants_only():
+            explore()
         if judged < examples / 2 and reason:
             raise VoidCaseError(f"only {judged} of {examples} draws could be judged: {reason}")
 
@@ -165,7 +202,9 @@ class Run:
         """Compares the target's outputs with the reference's."""
         self.judge_values(case, self.values(case), outputs, grade)
 
-    def judge_values(self, case: Case, actual: Arrays, outputs: Sequence[str] | None = None, grade: Grade = "C") -> None:
+    def judge_values(
+        self, case: Case, actual: Arrays, outputs: Sequence[str] | None = None, grade: Grade = "C"
+    ) -> None:
         """Compares given outputs with the reference's."""
         exact = exact_values(case, self.target.convention)
         bounds = Bounds(case, self.target.convention, grade).values()
@@ -206,12 +245,32 @@ class Run:
         self.judge_array(quantity, name, actual, exact, bound, case.describe())
 
     def judge_array(self, quantity: str, name: str, actual: Any, exact: Exact, bound: Any, described: str) -> None:
-        """Raises Violation if an array is outside its bound; a sum with signs may cancel far below its bound, so no void check."""
+        """Raises Violation if an array is outside its bound; a sum with signs may cancel far below its bound, so
+        no void check.
+        """
         judgement = judge(name, actual, exact, np.broadcast_to(np.asarray(bound, np.float64), exact.high.shape))
         if judgement.utilisation > 1:
             raise Violation(f"{judgement.message}; {described}")
         self.tally.add(quantity, judgement.utilisation, f"{name}: {described}")
         self._climb = max(self._climb, judgement.utilisation)
+
+
+@contextlib.contextmanager
+def _own_constants_only() -> Iterator[None]:
+    """Keeps Hypothesis from mixing in numbers that it reads in the source of whatever modules are loaded.
+
+    Otherwise equal seeds draw different cases in different processes. The hook is private: where it is missing there is
+    nothing to turn off, and tests/conformance/test_workers.py tells if it was renamed.
+    """
+    saved = getattr(providers, "_get_local_constants", None)
+    if saved is None:
+        yield
+        return
+    providers._get_local_constants = Constants  # noqa: SLF001
+    try:
+        yield
+    finally:
+        providers._get_local_constants = saved  # noqa: SLF001
 
 
 def expects(condition: bool, message: str) -> None:

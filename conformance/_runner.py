@@ -1,10 +1,11 @@
 """Runs the units under pytest, in one process or several, and gathers what came of them."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keeps the result; a unit that died without one counts as internal."""
-        properties = dict(report.user_properties)
+        properties: dict[str, Any] = dict(report.user_properties)
         if report.when == "call" and "lossproof" in properties:
             result = Result.from_json(properties["lossproof"])
         elif report.failed:
@@ -74,7 +75,10 @@ def run(request: Request, progress: Callable[[Result], None]) -> list[Result]:
     units = selected_units(request.only)
     with _quiet_environment():
         pytest.main(_command(request), plugins=[recorder])
-    return [recorder.results.get(unit.id) or Result(unit.id, unit.check.clauses, INTERNAL, "it was never run") for unit in units]
+    return [
+        recorder.results.get(unit.id) or Result(unit.id, unit.check.clauses, INTERNAL, "it was never run")
+        for unit in units
+    ]
 
 
 def _command(request: Request) -> list[str]:
@@ -82,7 +86,7 @@ def _command(request: Request) -> list[str]:
     options = ["-c", os.devnull, "--rootdir", str(tests.parent), "--noconftest", "--import-mode=importlib"]
     options += [word for plugin in _PLUGINS for word in ("-p", plugin)]
     options += ["-p", "no:terminal", "-p", "no:cacheprovider", "-W", "ignore"]
-    options += ["-n", str(request.workers), "--dist", "worksteal"] if request.workers > 1 else []
+    options += ["-n", str(request.workers), "--dist", "worksteal"]  # also for one: a target may kill its process
     options += [f"--lossproof-only={name}" for name in request.only]
     options += [f"--lossproof-target={request.target}", f"--lossproof-level={request.level}"]
     options += [f"--lossproof-seed={request.seed}", f"--lossproof-convention={request.convention}"]

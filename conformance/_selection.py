@@ -17,7 +17,7 @@ def selected_units(only: Sequence[str]) -> list[Unit]:
     """
     units = all_units()
     if not only:
-        return units
+        return list(units)
     chosen: set[str] = set()
     for name in only:
         fitting = {unit.id for unit in units if name in _names(unit)}
@@ -30,4 +30,9 @@ def selected_units(only: Sequence[str]) -> list[Unit]:
 def _names(unit: Unit) -> set[str]:
     clauses = set(unit.check.clauses)
     parts = unit.check.id.split(".")
-    return {unit.id, *clauses, *(clause.split("-")[0] for clause in clauses), *(".".join(parts[:n]) for n in range(1, len(parts) + 1))}
+    return {
+        unit.id,
+        *clauses,
+        *(clause.split("-")[0] for clause in clauses),
+        *(".".join(parts[:n]) for n in range(1, len(parts) + 1)),
+    }

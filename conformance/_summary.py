@@ -33,7 +33,7 @@ class Summary:
         verdicts: dict[str, str] = {}
         order = (INTERNAL, VOID, FAIL, PASS, UNSUPPORTED)
         for clause in CLAUSES:
-            found = {result.verdict for result in self.results if clause in result.clauses}
+            found = {result.verdict_on(clause) for result in self.results if clause in result.clauses}
             if found:
                 verdicts[clause] = min(found, key=order.index)
         return verdicts
@@ -41,7 +41,7 @@ class Summary:
     def exit_code(self) -> int:
         """3 if the suite failed or judged nothing, else 1 if any clause is broken, else 0."""
         verdicts = {result.verdict for result in self.results}
-        if not verdicts - {UNSUPPORTED} or verdicts & {INTERNAL, VOID} or not self.cases:
+        if not verdicts - {UNSUPPORTED} or verdicts & {INTERNAL, VOID}:
             return INTERNAL_ERROR
         return DOES_NOT_CONFORM if FAIL in verdicts else CONFORMS
 
@@ -59,7 +59,10 @@ def print_summary(summary: Summary, request: Request, console: Console, seconds:
     """Prints one line per clause group, then what failed, what was unsupported and the verdict."""
     console.print(_table(summary))
     for result in [*summary.of(INTERNAL), *summary.of(VOID), *_one_per_check(summary.results)]:
-        console.print(f"[bold red]{result.verdict}[/] {escape(result.unit)}  {', '.join(_titled(result.clauses))}", soft_wrap=True)
+        console.print(
+            f"[bold red]{result.verdict}[/] {escape(result.unit)}  {_titled(result.broken or result.clauses)}",
+            soft_wrap=True,
+        )
         console.print(f"     {escape(result.message)}", soft_wrap=True)
         console.print(f"     again: {escape(repeat_command(result, request))}", soft_wrap=True)
     reasons: dict[str, set[str]] = {}
@@ -74,7 +77,17 @@ def print_summary(summary: Summary, request: Request, console: Console, seconds:
 
 def repeat_command(result: Result, request: Request) -> str:
     """The one line that repeats a unit."""
-    words = ["lossproof", "check", request.target, "--level", request.level, "--seed", str(request.seed), "--only", result.unit]
+    words = [
+        "lossproof",
+        "check",
+        request.target,
+        "--level",
+        request.level,
+        "--seed",
+        str(request.seed),
+        "--only",
+        result.unit,
+    ]
     return shlex.join(words + (["--convention", request.convention] if request.convention else []))
 
 
@@ -87,7 +100,9 @@ def _table(summary: Summary) -> Table:
         clauses = [clause for clause in verdicts if clause.startswith(f"{group}-")]
         if not clauses:
             continue
-        counts = {verdict: sum(verdicts[clause] == verdict for clause in clauses) for verdict in (PASS, FAIL, UNSUPPORTED)}
+        counts = {
+            verdict: sum(verdicts[clause] == verdict for clause in clauses) for verdict in (PASS, FAIL, UNSUPPORTED)
+        }
         results = [r for r in summary.results if any(c in clauses for c in r.clauses)]
         largest = [max((getattr(r, quantity) for r in results), default=0.0) for quantity in ("values", "gradients")]
         failed = f"[bold red]{counts[FAIL]}[/]" if counts[FAIL] else "0"
@@ -104,7 +119,9 @@ def _table(summary: Summary) -> Table:
 
 
 def _one_per_check(results: Sequence[Result]) -> list[Result]:
-    """One failure of each check and function, of the most telling dtype; its message says which dtypes fail and which pass."""
+    """One failure of each check and function, of the most telling dtype; its message says which dtypes fail and
+    which pass.
+    """
     grouped: dict[str, list[Result]] = {}
     for result in results:
         grouped.setdefault(result.unit.rpartition("-")[0], []).append(result)
@@ -114,7 +131,12 @@ def _one_per_check(results: Sequence[Result]) -> list[Result]:
         if failures:
             failing, passing = (", ".join(_dtype(r) for r in same if r.verdict == v) for v in (FAIL, PASS))
             scope = f"fails in {failing}" + (f", passes in {passing}" if passing else "")
-            shown.append(replace(failures[0], message=f"{failures[0].message}\n     {scope}" if len(same) > 1 else failures[0].message))
+            shown.append(
+                replace(
+                    failures[0],
+                    message=f"{failures[0].message}\n     {scope}" if len(same) > 1 else failures[0].message,
+                )
+            )
     return shown
 
 
@@ -122,14 +144,16 @@ def _dtype(result: Result) -> str:
     return result.unit.rpartition("-")[2].rstrip("]")
 
 
-def _titled(clauses: Sequence[str]) -> list[str]:
-    return [f"{clause} ({CLAUSES.get(clause, 'unknown clause')})" for clause in clauses]
+def _titled(clauses: Sequence[str]) -> str:
+    return ", ".join(f"{clause} ({CLAUSES.get(clause, 'unknown clause')})" for clause in clauses)
 
 
 def _verdict(summary: Summary, request: Request, seconds: float) -> str:
     code = summary.exit_code()
     verdicts = list(summary.clause_verdicts().values())
-    counts = f"{verdicts.count(PASS)} clauses pass, {verdicts.count(FAIL)} fail, {verdicts.count(UNSUPPORTED)} unsupported"
+    counts = (
+        f"{verdicts.count(PASS)} clauses pass, {verdicts.count(FAIL)} fail, {verdicts.count(UNSUPPORTED)} unsupported"
+    )
     scope = f"{counts}; {summary.cases} cases in {len(summary.results)} units, {seconds:.0f} s"
     words = {
         CONFORMS: "[bold green]conforms[/]",

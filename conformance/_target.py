@@ -61,7 +61,9 @@ class Target:
         raise Unsupported(f"{self.name} returns no values")
 
     def differentiate(self, case: Case, cotangents: Mapping[str, Any]) -> tuple[Arrays, Arrays]:
-        """The outputs computed under differentiation, and the derivative of sum(cotangents * outputs) by each floating-point argument."""
+        """The outputs computed under differentiation, and the derivative of sum(cotangents * outputs) by each
+        floating-point argument.
+        """
         raise Unsupported(f"{self.name} has no derivatives")
 
     def jvp(self, case: Case, tangents: Mapping[str, Any]) -> Arrays:
@@ -69,11 +71,15 @@ class Target:
         raise Unsupported(f"{self.name} has no forward mode")
 
     def hvp(self, case: Case, vector: Array, order: str) -> Array:
-        """The Hessian of loss by the logits times `vector`; order is "forward-over-reverse" or "reverse-over-forward"."""
+        """The Hessian of loss by the logits times `vector`; order is "forward-over-reverse" or
+        "reverse-over-forward".
+        """
         raise Unsupported(f"{self.name} has no second derivatives")
 
     def transformed(self, case: Case, cotangents: Mapping[str, Any], transform: str) -> tuple[Arrays, Arrays]:
-        """Like `differentiate`, through "vmap", "scan" or "checkpoint" over the first axis of the batch (per token, not totals)."""
+        """Like `differentiate`, through "vmap", "scan" or "checkpoint" over the first axis of the batch (per
+        token, not totals).
+        """
         raise Unsupported(f"{self.name} has no transforms")
 
     def mixed(self, case: Case, direction: Array) -> Array:

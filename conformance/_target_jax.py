@@ -138,7 +138,7 @@ class JaxTarget(Target):
                 if case.traced and self.scalars_differentiable and value is not None:
                     floats[name] = jnp.asarray(value, case.carried)
             elif value is not None:
-                array = jnp.asarray(value)
+                array = value if _is_wide(value) else jnp.asarray(value)
                 (floats if jnp.issubdtype(array.dtype, jnp.floating) else others)[name] = array
         return floats, others
 
@@ -152,10 +152,17 @@ class JaxTarget(Target):
     def _program(self, kind: str, case: Case, body: Callable[..., Any]) -> Callable[..., Any]:
         traced = case.traced and self.scalars_differentiable
         concrete = () if traced else tuple((name, case.inputs.get(name)) for name in SCALARS)
-        key = (kind, case.function, concrete, tuple(case.inputs), case.carried)
+        if any(_is_wide(value) for value in case.inputs.values()):
+            return partial(body, case)  # compiled, the arguments would reach the target cut to 32 bits
+        key = (kind, case.function, concrete, tuple(sorted(case.inputs)), case.carried)
         if key not in self._compiled:
             self._compiled[key] = jax.jit(partial(body, case))
         return self._compiled[key]
+
+
+def _is_wide(value: Any) -> bool:
+    """Whether this is an array of 64-bit integers, which jax would cut to 32 bits."""
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.dtype.itemsize > 4
 
 
 @contextlib.contextmanager

@@ -31,9 +31,9 @@ class TorchTarget(Target):
     def differentiate(self, case: Case, cotangents: Mapping[str, Any]) -> tuple[Arrays, Arrays]:
         logits = _tensor(case.logits).requires_grad_()
         loss = self._loss(logits, case.inputs["targets"], case.scalar("label_smoothing"))
-        loss.backward(_tensor(np.asarray(cotangents["loss"], np.float64)).to(loss.dtype))
-        assert logits.grad is not None
-        return {"loss": _array(loss)}, {"logits": _array(logits.grad)}
+        cotangent = _tensor(np.asarray(cotangents["loss"], np.float64)).to(loss.dtype)
+        (gradient,) = torch.autograd.grad(loss, logits, cotangent)
+        return {"loss": _array(loss)}, {"logits": _array(gradient)}
 
     def _loss(self, logits: torch.Tensor, targets: Any, label_smoothing: float) -> torch.Tensor:
         flat = torch.nn.functional.cross_entropy(

@@ -1,10 +1,11 @@
 """From the name of a target to the target: built-in names, `module:function` and `file.py:function`."""
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -48,9 +49,12 @@ def load_target(name: str, convention: Convention | None = None) -> Target:
         return module_target(name, module, convention or LOSSPROOF)
     function = getattr(module, function_name, None)
     if not callable(function):
-        functions = [key for key, value in vars(module).items() if inspect.isfunction(value) and not key.startswith("_")]
+        functions = [
+            key for key, value in vars(module).items() if inspect.isfunction(value) and not key.startswith("_")
+        ]
         raise TargetError(
-            f"target {name!r}: {module_name} has no function {function_name!r}; its functions are: {', '.join(functions) or 'none'}"
+            f"target {name!r}: {module_name} has no function {function_name!r}; "
+            f"its functions are: {', '.join(functions) or 'none'}"
         )
     return function_target(name, function, convention or LOSSPROOF)
 
@@ -61,7 +65,7 @@ def parse_convention(words: str) -> Convention | None:
     Raises:
       TargetError: an unknown word.
     """
-    known = {
+    known: Mapping[str, Mapping[str, Any]] = {
         "others": {"smoothing": "others"},
         "uniform": {"smoothing": "uniform"},
         "entropy": {"subtract_entropy": True},
@@ -90,8 +94,8 @@ def module_target(name: str, module: ModuleType | Any, convention: Convention = 
 def function_target(name: str, function: Callable[..., Any], convention: Convention = LOSSPROOF) -> Target:
     """One JAX function: with weights and totals if it has an argument `weights`, else per token.
 
-    The names of its parameters say what it takes; its first two are logits and targets whatever they are called. One that returns a
-    tuple returns the specification's outputs in their order.
+    The names of its parameters say what it takes; its first two are logits and targets whatever they are called.
+    One that returns a tuple returns the specification's outputs in their order.
     """
     from lossproof.conformance._target_jax import JaxTarget
 
@@ -114,11 +118,14 @@ def _count_outputs(name: str, function: Callable[..., Any]) -> int:
     import jax.numpy as jnp
 
     try:
-        result = jax.eval_shape(function, jax.ShapeDtypeStruct((2, 3), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32))
+        result = jax.eval_shape(
+            function, jax.ShapeDtypeStruct((2, 3), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)
+        )
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise TargetError(
-            f"target {name!r} must accept logits [2, 3] float32 and targets [2] int32, but raised {type(error).__name__}: {reason}"
+            f"target {name!r} must accept logits [2, 3] float32 and targets [2] int32, "
+            f"but raised {type(error).__name__}: {reason}"
         ) from error
     return min(len(result), len(OUTPUTS[TOKEN])) if isinstance(result, tuple) else 1
 
@@ -127,24 +134,29 @@ def _load_module(name: str) -> ModuleType:
     if name.endswith(".py"):
         path = Path(name)
         if not path.is_file():
-            raise TargetError(f"target file {name!r} does not exist: give the path of a Python file, then a colon and a function")
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+            raise TargetError(
+                f"target file {name!r} does not exist: give the path of a Python file, then a colon and a function"
+            )
+        spec = importlib.util.spec_from_file_location(f"lossproof_target_{path.stem}", path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        loader = spec.loader
-        return _executed(name, lambda: (loader.exec_module(module), module)[1])
+        sys.modules[module.__name__] = module
+        with _explained(name):
+            spec.loader.exec_module(module)
+        return module
     sys.path.insert(0, "")
     try:
-        return _executed(name, lambda: importlib.import_module(name))
+        with _explained(name):
+            return importlib.import_module(name)
     finally:
         sys.path.remove("")
 
 
-def _executed(name: str, load: Callable[[], ModuleType]) -> ModuleType:
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
     try:
-        return load()
-    except Exception as error:
+        yield
+    except (Exception, SystemExit) as error:
         raise TargetError(f"target module {name!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
@@ -154,7 +166,7 @@ def _lossproof() -> Target:
 
 def _optax() -> Target:
     optax = _required("optax")
-    return function_target("optax", lambda logits, targets: optax.softmax_cross_entropy_with_integer_labels(logits, targets))
+    return function_target("optax", optax.softmax_cross_entropy_with_integer_labels)
 
 
 def _optax_dense() -> Target:
@@ -162,8 +174,11 @@ def _optax_dense() -> Target:
 
     optax = _required("optax")
     offer = Offer(("loss",), ("logits", "targets"))
-    functions = {DENSE: lambda logits, targets: optax.softmax_cross_entropy(logits, targets)}
-    return JaxTarget("optax-dense", functions, {DENSE: offer}, scalars_differentiable=False)
+
+    def dense(logits: Any, targets: Any) -> Any:
+        return optax.softmax_cross_entropy(logits, targets)
+
+    return JaxTarget("optax-dense", {DENSE: dense}, {DENSE: offer}, scalars_differentiable=False)
 
 
 def _torch() -> Target:

@@ -69,12 +69,12 @@ class Terms:
     @cached_property
     def mean_gap(self) -> Array:
         """The mean of d_j under p, [..., 1]."""
-        return np.sum(self.p * self.gaps, axis=-1, keepdims=True)
+        return np.sum(np.where(self.p > 0, self.p * self.gaps, 0.0), axis=-1, keepdims=True)
 
     @cached_property
     def mean_gap_of_rest(self) -> Array:
         """The mean of d_j under the terms of r, [..., 1]; 0 of none."""
-        weighted = np.sum(self._others * self.gaps, axis=-1, keepdims=True)
+        weighted = np.sum(np.where(self._others > 0, self._others * self.gaps, 0.0), axis=-1, keepdims=True)
         return np.divide(weighted, self.rest, out=np.zeros_like(weighted), where=self.rest > 0)
 
     @cached_property

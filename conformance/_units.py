@@ -1,5 +1,6 @@
 """The registry of checks, and the units of work they are cut into: check x function x dtype, with stable ids."""
 
+import functools
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,6 +14,9 @@ from lossproof.conformance._target import Target, Unsupported
 
 SHORT = {TOKEN: "token", WEIGHTED: "weighted", DENSE: "dense", FACTOR: "factor"}
 LOSSES = (TOKEN, WEIGHTED, DENSE)
+
+# Most checks leave float16 to those of values, gradients and types: it is carried in float32 like bfloat16.
+THREE = ("bfloat16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def check(
     id: str,  # noqa: A002  the field's word
     *clauses: str,
     functions: Sequence[str] = LOSSES,
-    dtypes: Sequence[str] = tuple(DTYPES),
+    dtypes: Sequence[str] = THREE,
 ) -> Callable[[Callable[[Run], None]], Callable[[Run], None]]:
     """Registers a function as a check of the clauses."""
 
@@ -60,12 +64,18 @@ def check(
     return register
 
 
-def all_units() -> list[Unit]:
-    """Every unit, those of one function and dtype together, so that compiled programs are shared."""
-    import lossproof.conformance.checks  # noqa: F401  registers them
+@functools.cache
+def all_units() -> tuple[Unit, ...]:
+    """Every unit, those of one function and dtype together, so that compiled programs are shared.
 
-    units = [Unit(c, f, d) for c in _checks.values() for f in c.functions for d in c.dtypes]
-    return sorted(units, key=lambda unit: (list(SHORT).index(unit.function), list(DTYPES).index(unit.dtype)))
+    Raises:
+      GoldenError: the golden set is broken.
+    """
+    from lossproof.conformance.checks import golden  # importing a module of checks registers them
+
+    checks = [*_checks.values(), *golden.golden_checks()]
+    units = [Unit(c, f, d) for c in checks for f in c.functions for d in c.dtypes]
+    return tuple(sorted(units, key=lambda unit: (list(SHORT).index(unit.function), list(DTYPES).index(unit.dtype))))
 
 
 def run_unit(unit: Unit, target: Target, level: str, seed: int) -> Result:
@@ -73,6 +83,7 @@ def run_unit(unit: Unit, target: Target, level: str, seed: int) -> Result:
     run = Run(target, unit.function, unit.dtype, level, seed)
     started = time.perf_counter()
     verdict, message = PASS, ""
+    broken: tuple[str, ...] = ()
     try:
         unit.check.body(run)
         if run.tally.cases == 0:
@@ -80,16 +91,17 @@ def run_unit(unit: Unit, target: Target, level: str, seed: int) -> Result:
     except Unsupported as reason:
         verdict, message = UNSUPPORTED, str(reason)
     except Violation as violation:
-        verdict, message = FAIL, str(violation)
+        verdict, message, broken = FAIL, str(violation), violation.clauses or unit.check.clauses
     except VoidCaseError as void:
         verdict, message = VOID, str(void)
-    except Exception:
+    except Exception:  # noqa: BLE001  whatever the suite trips over becomes a verdict
         verdict, message = INTERNAL, traceback.format_exc()
     return Result(
         unit.id,
         unit.check.clauses,
         verdict,
         message,
+        broken,
         run.tally.cases,
         run.tally.values,
         run.tally.gradients,

@@ -1,7 +1,7 @@
 """The reference: what the right answer is, exactly (mpmath and the standard library only).
 
-Read it beside SPEC.md: `_token.py` has the formulas of one token, `_losses.py` the functions, `_derivatives.py` their derivatives,
-`_factors.py` the normalising factors. Every answer is an `Enclosure`.
+Read it beside SPEC.md: `_token.py` has the formulas of one token, `_losses.py` the functions, `_derivatives.py`
+their derivatives, `_factors.py` the normalising factors. Every answer is an `Enclosure`.
 """
 
 from lossproof.reference._derivatives import (

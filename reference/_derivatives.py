@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from lossproof.reference._enclosure import Enclosure, EnclosureArray, refine, refine_rows
 from lossproof.reference._extended import added, number, scaled
-from lossproof.reference._inputs import Real, exact_array, exact_scalar
+from lossproof.reference._inputs import Real, exact_array, exact_scalar, is_finite
 from lossproof.reference._interval import exact
 from lossproof.reference._losses import DIGITS, HardProblem, dense_tokens, hard_problem
 from lossproof.reference._token import LOSSPROOF, Convention, Token, Value
@@ -53,12 +53,13 @@ def compute_weighted_cross_entropy_gradients(
     """The gradient of sum(cotangent * output) over the outputs loss, z_loss and weight_sum.
 
     Args:
-      logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, convention, digits: as in the function itself.
+      logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, convention, digits: as in the
+        function itself.
       cotangents: a number for "loss", "z_loss", "weight_sum"; 0 where missing.
 
     Returns:
-      The derivative by each argument, with the argument's shape; by weights as if they were given where they are None, by the factor
-      likewise at 1.
+      The derivative by each argument, with the argument's shape; by weights as if they were given where they are
+      None, by the factor likewise at 1.
 
     Raises:
       ValueError: shapes do not fit, or e is outside [0, 1].
@@ -68,7 +69,9 @@ def compute_weighted_cross_entropy_gradients(
       SPEC.md GRAD-1 to GRAD-5, GRAD-7, EXCL, STATE.
     """
     problem = hard_problem(logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, convention)
-    by_loss, by_z, by_weight_sum = (exact_scalar(name, cotangents.get(name, 0)) for name in ("loss", "z_loss", "weight_sum"))
+    by_loss, by_z, by_weight_sum = (
+        exact_scalar(name, cotangents.get(name, 0)) for name in ("loss", "z_loss", "weight_sum")
+    )
 
     def rows(i: int) -> list[Value]:
         if problem.excluded(i):
@@ -144,7 +147,9 @@ def token_cross_entropy_gradients(
         tokens = [(i, problem.token(i)) for i in problem.indices if problem.in_range(i)]
         in_loss = 1 if problem.convention.add_z_loss else 0
         smoothing = [scaled(exact(given[0][i]), token.smoothing_derivative()) for i, token in tokens]
-        squares = [scaled(exact(given[0][i]) * in_loss + exact(given[1][i]), _lse_squared(token)) for i, token in tokens]
+        squares = [
+            scaled(exact(given[0][i]) * in_loss + exact(given[1][i]), _lse_squared(token)) for i, token in tokens
+        ]
         return [added(smoothing), added(squares)]
 
     smoothing, k = refine(by_scalars, digits)
@@ -180,8 +185,6 @@ def cross_entropy_with_logits_gradients(
 
     def by_targets(i: int) -> list[Value]:
         token = tokens(i)
-        if token.undefined_coefficient:
-            return [math.nan] * shape[-1]
         return [scaled(exact(by_loss[i]), token.shortfall(j)) for j in range(shape[-1])]
 
     def by_k() -> list[Value]:
@@ -210,7 +213,8 @@ def weighted_hessian_vector_product(
     """The Hessian of compute_weighted_cross_entropy's loss by the logits, times `vector`.
 
     Args:
-      logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, convention, digits: as in the function itself.
+      logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, convention, digits: as in the
+        function itself.
       vector: exact numbers of the logits' shape.
 
     Returns:
@@ -237,14 +241,11 @@ def weighted_hessian_vector_product(
 
 
 def _by_weight(problem: HardProblem, i: int, by_loss: Real, by_z: Real) -> Value:
-    """GRAD-2: loss_i / L, at weight 0 too; 0 where loss_i is not finite or L is 0."""
+    """GRAD-2: loss_i / L, at weight 0 too."""
     token, factor = problem.token(i), 1 if problem.factor is None else problem.factor
-    if isinstance(token.loss, float) or factor == 0:
+    if isinstance(token.loss, float) or factor == 0 or not is_finite(factor):
         return exact(0)
-    inverse = number(factor)
-    if isinstance(inverse, float):
-        return math.nan  # STATE-8
-    return (exact(by_loss) * token.loss + exact(by_z) * token.z_loss) / inverse
+    return (exact(by_loss) * token.loss + exact(by_z) * token.z_loss) / exact(factor)
 
 
 def _by_factor(problem: HardProblem, outputs: Value, *, empty: bool) -> Value:
@@ -258,8 +259,6 @@ def _by_factor(problem: HardProblem, outputs: Value, *, empty: bool) -> Value:
 
 
 def _lse_squared(token: Token) -> Value:
-    if token.undefined_coefficient:
-        return math.nan
     return token.log_z if isinstance(token.log_z, float) else token.log_z**2
 
 
@@ -274,5 +273,3 @@ def _cotangents(cotangents: Mapping[str, Any], name: str, shape: tuple[int, ...]
 
 def _stack(shape: tuple[int, ...], rows: list[tuple[Enclosure, ...]]) -> EnclosureArray:
     return EnclosureArray(shape, tuple(element for row in rows for element in row))
-
-

@@ -17,9 +17,12 @@ PRECISIONS = (113, 226, 452, 904, 1808, 3616)
 # Far below half of the smallest subnormal float64 (2^-1075): what is smaller rounds to 0 in every type.
 _NEGLIGIBLE = mpmath.mpf(2) ** -1400
 
+
 @dataclass(frozen=True)
 class Enclosure:
-    """A real number between `low` and `high` (mpmath numbers), or a special value with both ends equal to nan, inf or -inf."""
+    """A real number between `low` and `high` (mpmath numbers), or a special value with both ends equal to nan, inf
+    or -inf.
+    """
 
     low: Any
     high: Any
@@ -32,7 +35,11 @@ class Enclosure:
     @property
     def radius(self) -> Any:
         """Half the width, an mpmath number rounded up; 0 for a special value."""
-        return mpmath.mpf(0) if self.is_special else mpmath.fsub(self.high, self.low, prec=60, rounding="c") / 2
+        return (
+            mpmath.mpf(0)
+            if self.is_special
+            else mpmath.ldexp(mpmath.fsub(self.high, self.low, prec=60, rounding="c"), -1)
+        )
 
     @property
     def is_special(self) -> bool:
@@ -59,7 +66,9 @@ class Enclosure:
         return low if low == high else None
 
     def is_tight(self, digits: int) -> bool:
-        """Whether the rounding to every type is settled and the relative width leaves no doubt about `digits` decimal digits."""
+        """Whether the rounding to every type is settled and the relative width leaves no doubt about `digits`
+        decimal digits.
+        """
         if self.is_special or self._is_negligible():
             return True
         narrow = self.high - self.low <= mpmath.mpf(10) ** (-digits - 6) * min(abs(self.low), abs(self.high))
@@ -94,7 +103,8 @@ def special(value: float) -> Enclosure:
 def refine(evaluate: Callable[[], Sequence[Interval | float]], digits: int) -> tuple[Enclosure, ...]:
     """Evaluates at growing precision until every element is tight (Ziv's strategy).
 
-    An element that is not tight at the last precision keeps its last enclosure; its `rounded` then says None: undecided, not guessed.
+    An element that is not tight at the last precision keeps its last enclosure; its `rounded` then says None:
+    undecided, not guessed.
 
     Args:
       evaluate: gives the elements as intervals at the working precision, or as the floats nan, inf, -inf.
@@ -107,13 +117,19 @@ def refine(evaluate: Callable[[], Sequence[Interval | float]], digits: int) -> t
     for precision in PRECISIONS:
         with working_precision(precision):
             new = [_enclosure(element) for element in evaluate()]
-        results = [old if old.is_tight(digits) else fresh for old, fresh in zip(results, new, strict=True)] if results else new
+        results = (
+            [old if old.is_tight(digits) else fresh for old, fresh in zip(results, new, strict=True)]
+            if results
+            else new
+        )
         if all(result.is_tight(digits) for result in results):
             break
     return tuple(results)
 
 
-def refine_rows(evaluate: Callable[[int], Sequence[Interval | float]], count: int, digits: int) -> list[tuple[Enclosure, ...]]:
+def refine_rows(
+    evaluate: Callable[[int], Sequence[Interval | float]], count: int, digits: int
+) -> list[tuple[Enclosure, ...]]:
     """Refines `evaluate(i)` for each i below `count`, each on its own."""
     return [refine(partial(evaluate, i), digits) for i in range(count)]
 

@@ -1,9 +1,11 @@
-"""Interval arithmetic extended by nan, inf and -inf, which are plain floats here; an exact coefficient of 0 absorbs everything."""
+"""Interval arithmetic extended by nan, inf and -inf, which are plain floats here; an exact coefficient of 0
+absorbs everything.
+"""
 
 import math
 
-from lossproof.reference._interval import Interval, exact, total
 from lossproof.reference._inputs import Real, is_finite
+from lossproof.reference._interval import Interval, exact, total
 
 
 def scaled(coefficient: Interval | float, value: Interval | float) -> Interval | float:

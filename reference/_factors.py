@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from lossproof.reference._enclosure import Enclosure, EnclosureArray, refine
-from lossproof.reference._inputs import ExactArray, exact_array, is_finite
+from lossproof.reference._inputs import ExactArray, exact_array, exact_scalar, is_finite
 from lossproof.reference._interval import exact
 from lossproof.reference._losses import DIGITS
 
@@ -66,12 +66,20 @@ def get_loss_normalizing_factor_and_weights(
     References:
       SPEC.md NORM.
     """
-    given = exact_array("decoder_loss_weights", batch["decoder_loss_weights"]) if "decoder_loss_weights" in batch else None
+    given = (
+        exact_array("decoder_loss_weights", batch["decoder_loss_weights"]) if "decoder_loss_weights" in batch else None
+    )
     if isinstance(loss_normalizing_factor, str):
         loss_normalizing_factor = convert_special_loss_normalizing_factor_to_enum(loss_normalizing_factor)
     if not isinstance(loss_normalizing_factor, SpecialLossNormalizingFactor):
-        factor = None if loss_normalizing_factor is None else _enclose([loss_normalizing_factor], digits)[0]
-        return Normalization(factor, None if given is None else EnclosureArray(given.shape, _enclose(given.values, digits)))
+        factor = (
+            None
+            if loss_normalizing_factor is None
+            else _enclose([exact_scalar("loss_normalizing_factor", loss_normalizing_factor)], digits)[0]
+        )
+        return Normalization(
+            factor, None if given is None else EnclosureArray(given.shape, _enclose(given.values, digits))
+        )
 
     if given is None or loss_normalizing_factor is SpecialLossNormalizingFactor.NUM_TOTAL_TARGET_TOKENS:
         if "decoder_target_tokens" not in batch:
@@ -108,8 +116,7 @@ def _segments(given: ExactArray, batch: Mapping[str, Any]) -> list[list[int]]:
         return rows
     if "decoder_positions" not in batch:
         raise ValueError(f"a packed batch must have 'decoder_positions', got the keys {sorted(batch)}")
-    ids = exact_array("decoder_segment_ids", batch["decoder_segment_ids"]).values
-    positions = exact_array("decoder_positions", batch["decoder_positions"]).values
+    ids, positions = (_of_shape(key, batch, given.shape) for key in ("decoder_segment_ids", "decoder_positions"))
     segments: list[list[int]] = []
     for row in rows:
         for i in row:
@@ -117,6 +124,13 @@ def _segments(given: ExactArray, batch: Mapping[str, Any]) -> list[list[int]]:
                 segments.append([])
             segments[-1].append(i)
     return [segment for segment in segments if ids[segment[0]] != 0]
+
+
+def _of_shape(key: str, batch: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    array = exact_array(key, batch[key])
+    if array.shape != shape:
+        raise ValueError(f"{key} must have the shape of the weights, {shape}, got {array.shape}")
+    return array.values
 
 
 def _sum(numbers: list[Any]) -> Any:
@@ -137,7 +151,9 @@ def _is_finite(number: Any) -> bool:
 def _enclose(numbers: Any, digits: int) -> tuple[Enclosure, ...]:
     def quotients() -> list[Any]:
         return [
-            exact(Fraction(number).numerator) / exact(Fraction(number).denominator) if _is_finite(number) else float(number)
+            exact(Fraction(number).numerator) / exact(Fraction(number).denominator)
+            if _is_finite(number)
+            else float(number)
             for number in numbers
         ]
 

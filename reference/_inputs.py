@@ -33,7 +33,8 @@ def exact_array(name: str, array: Any) -> ExactArray:
 
     Args:
       name: what to call the array in an error message.
-      array: nested lists or tuples of Python numbers, or anything with `tolist` and `shape` (numpy, jax, ml_dtypes; torch below
+      array: nested lists or tuples of Python numbers, or anything with `tolist` and `shape` (numpy, jax,
+        ml_dtypes; torch below
         float64 too): a bfloat16, float16, float32 or float64 is the dyadic rational it encodes.
 
     Returns:
@@ -46,6 +47,20 @@ def exact_array(name: str, array: Any) -> ExactArray:
     nested = array.tolist() if hasattr(array, "tolist") else array
     shape = tuple(int(length) for length in array.shape) if hasattr(array, "shape") else _shape(name, nested)
     return ExactArray(shape, tuple(_flatten(name, nested)))
+
+
+def exact_integers(name: str, array: Any) -> ExactArray:
+    """Like `exact_array`, for whole numbers alone.
+
+    Raises:
+      TypeError: an element is a bool or not an integer.
+    """
+    dtype = str(getattr(array, "dtype", ""))
+    integers = exact_array(name, array)
+    strangers = [type(value).__name__ for value in integers.values if not isinstance(value, int)]
+    if strangers or "bool" in dtype or _holds_bool(array):
+        raise TypeError(f"{name} must be integers, got {dtype or (strangers or ['bool'])[0]}: convert them first")
+    return integers
 
 
 def exact_scalar(name: str, number: Any) -> Real:
@@ -84,7 +99,12 @@ def check_smoothing(label_smoothing: Real) -> None:
 def _exact_number(value: Any) -> Real:
     if isinstance(value, numbers.Integral):
         return int(value)
-    return Fraction(value) if isinstance(value, numbers.Rational) else float(value)
+    if isinstance(value, numbers.Rational):
+        return Fraction(value)
+    number = float(value)
+    if number != value and value == value:  # noqa: PLR0124  nan is exact, too
+        raise TypeError(f"{value!r} ({type(value).__name__}) is no float64: pass a Fraction")
+    return number
 
 
 def _flatten(name: str, nested: Any) -> list[Real]:
@@ -102,6 +122,10 @@ def _shape(name: str, nested: Any) -> tuple[int, ...]:
     if len(shapes) > 1:
         raise ValueError(f"{name} must be a rectangular array, got nested lists of shapes {sorted(shapes)}")
     return (len(nested), *(shapes.pop() if shapes else ()))
+
+
+def _holds_bool(nested: Any) -> bool:
+    return isinstance(nested, bool) or (isinstance(nested, (list, tuple)) and any(map(_holds_bool, nested)))
 
 
 def is_finite(number: Real) -> bool:

@@ -1,7 +1,7 @@
 """Interval arithmetic on mpmath: every operation encloses the real result.
 
-mpmath's interval +, -, *, / round outward correctly. Its exp and log do not quite (mpmath issue 1181: a result may miss the true value
-by a fraction of a working ulp), so both are widened outward by one working ulp here.
+mpmath's interval +, -, *, / round outward correctly. Its exp and log do not quite (mpmath issue 1181: a result may
+miss the true value by a fraction of a working ulp), so both are widened outward by one working ulp here.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 import mpmath
+from mpmath import libmp
 from mpmath.ctx_iv import MPIntervalContext
 
 Interval: TypeAlias = Any  # an interval of mpmath, which ships no types
@@ -34,7 +35,9 @@ def current_precision() -> int:
 
 
 def exact(number: float | Fraction) -> Interval:
-    """The interval that holds just this finite number, or a tightest one around it if it is longer than the working precision."""
+    """The interval that holds just this finite number, or a tightest one around it if it is longer than the
+    working precision.
+    """
     if isinstance(number, Fraction):
         return _context.mpf(number.numerator) / number.denominator
     return _context.mpf(number)
@@ -42,7 +45,7 @@ def exact(number: float | Fraction) -> Interval:
 
 def between(low: Interval, high: Interval) -> Interval:
     """The smallest interval that holds both."""
-    return _context.mpf([low.a, high.b])
+    return _context.make_mpf((low._mpi_[0], high._mpi_[1]))
 
 
 def total(terms: list[Interval]) -> Interval:
@@ -82,9 +85,11 @@ def endpoints(x: Interval) -> tuple[Any, Any]:
 
 
 def _widened(x: Interval) -> Interval:
-    ulp = _context.ldexp(exact(1), 1 - _context.prec)
-    margin = abs(x) * ulp
-    return between(x - margin, x + margin)
+    low, high = x._mpi_
+    ulp = 1 - _context.prec  # as a power of 2, relative to the end itself
+    low = libmp.mpf_sub(low, libmp.mpf_shift(libmp.mpf_abs(low), ulp), _context.prec, "f")
+    high = libmp.mpf_add(high, libmp.mpf_shift(libmp.mpf_abs(high), ulp), _context.prec, "c")
+    return _context.make_mpf((low, high))
 
 
 def _exponent(x: Interval) -> int:

@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 
 from lossproof.reference._enclosure import Enclosure, EnclosureArray, refine, refine_rows
 from lossproof.reference._extended import added, number, scaled
-from lossproof.reference._inputs import ExactArray, Real, check_shapes, check_smoothing, exact_array, exact_scalar, is_finite
+from lossproof.reference._inputs import (
+    ExactArray,
+    Real,
+    check_shapes,
+    check_smoothing,
+    exact_array,
+    exact_integers,
+    exact_scalar,
+    is_finite,
+)
 from lossproof.reference._interval import current_precision, exact
 from lossproof.reference._token import LOSSPROOF, Convention, DenseTarget, HardTarget, Token, Value
 
@@ -100,11 +109,9 @@ def hard_problem(
     logits: Any, targets: Any, weights: Any, label_smoothing: Any, z_loss: Any, factor: Any, convention: Convention
 ) -> HardProblem:
     """Converts and checks the inputs."""
-    x, t = exact_array("logits", logits), exact_array("targets", targets)
+    x, t = exact_array("logits", logits), exact_integers("targets", targets)
     w = None if weights is None else exact_array("weights", weights)
     check_shapes(x, targets=t, **({} if w is None else {"weights": w}))
-    if not all(isinstance(target, int) for target in t.values):
-        raise TypeError("targets must be integers")
     smoothing = exact_scalar("label_smoothing", label_smoothing)
     check_smoothing(smoothing)
     exact_factor = None if factor is None else exact_scalar("loss_normalizing_factor", factor)
@@ -228,10 +235,20 @@ def dense_tokens(logits: Any, targets: Any, z_loss: Any) -> Callable[[int], Toke
     x, q = exact_array("logits", logits), exact_array("targets", targets)
     check_shapes(x)
     if x.shape != q.shape:
-        raise ValueError(f"targets must have the shape of logits: logits {x.shape} need targets {x.shape}, got {q.shape}")
+        raise ValueError(
+            f"targets must have the shape of logits: logits {x.shape} need targets {x.shape}, got {q.shape}"
+        )
     k = exact_scalar("z_loss", z_loss)
     rows = list(zip(x.rows(), q.rows(), strict=True))
-    return lambda i: Token(rows[i][0], DenseTarget(rows[i][1]), k)
+    made: dict[tuple[int, int], Token] = {}
+
+    def token(i: int) -> Token:
+        key = (i, current_precision())
+        if key not in made:
+            made[key] = Token(rows[i][0], DenseTarget(rows[i][1]), k)
+        return made[key]
+
+    return token
 
 
 def per_token(

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 
 
 class FloatFormat(NamedTuple):
-    """A binary floating-point format: `precision` bits of significand, exponents from `min_exponent` to `max_exponent`."""
+    """A binary floating-point format: `precision` bits of significand, exponents from `min_exponent` to
+    `max_exponent`.
+    """
 
     precision: int
     min_exponent: int
@@ -21,7 +23,8 @@ FORMATS = {
 
 
 def round_to(number: Any, dtype: str) -> float:
-    """The float of type `dtype` nearest to an mpmath number; subnormals, overflow to inf and ties to even as in IEEE 754.
+    """The float of type `dtype` nearest to an mpmath number; subnormals, overflow to inf and ties to even as in
+    IEEE 754.
 
     Args:
       number: an mpmath mpf, taken as exact; infinities and NaN pass through.
@@ -53,7 +56,9 @@ def _half_even(mantissa: int, shift: int) -> int:
 
 
 def decimal_digits(number: Any, digits: int) -> str:
-    """A finite or special mpmath number in decimal, rounded to `digits` significant digits (ties away from 0); exact integer arithmetic."""
+    """A finite or special mpmath number in decimal, rounded to `digits` significant digits (ties away from 0);
+    exact integer arithmetic.
+    """
     sign, mantissa, exponent, _ = number._mpf_
     if not mantissa:
         return str(float(number)) if exponent else "0"

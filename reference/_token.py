@@ -1,6 +1,7 @@
 """One token: the formulas of SPEC.md, term by term.
 
-Everything is expressed by the gaps d_j = max x - x_j and by r, the sum of exp(-d_j) over all classes but one that has the maximum,
+Everything is expressed by the gaps d_j = max x - x_j and by r, the sum of exp(-d_j) over all classes but one that
+has the maximum,
 so that no digits cancel for a confident model: lse - x_j = d_j + log1p(r), and 1 - p_j = r / (1 + r) at the maximum.
 """
 
@@ -22,7 +23,7 @@ class Convention:
     """Where losses differ on purpose.
 
     Attributes:
-      smoothing: "others" spreads label_smoothing over the V - 1 other classes; "uniform" over all V (torch, optax, Keras).
+      smoothing: "others" spreads label_smoothing over the V - 1 other classes; "uniform" over all V (torch, Keras).
       subtract_entropy: whether H is subtracted.
       add_z_loss: whether z is part of loss.
       ignore_index: a target that is excluded although it may be a class, or None.
@@ -135,6 +136,7 @@ class Token:
         self.gaps: list[Value] = [exact(peak) - exact(x) if is_finite(x) else math.inf for x in logits]
         self.exps = [exact(0) if isinstance(gap, float) else exp(-gap) for gap in self.gaps]  # STATE-1
         self.rest = total([e for j, e in enumerate(self.exps) if j != self.top])
+        self.sum = 1 + self.rest
         self.log_sum = log1p(self.rest)
         self.lse = exact(peak) + self.log_sum
 
@@ -168,12 +170,11 @@ class Token:
 
     def probability(self, j: int) -> Interval:
         """p_j."""
-        return self.exps[j] / (1 + self.rest)
+        return self.exps[j] / self.sum
 
-    def complement(self, j: int) -> Interval:
-        """1 - p_j."""
-        others = self.rest if j == self.top else 1 + self.rest - self.exps[j]
-        return others / (1 + self.rest)
+    def complement(self, j: int, p: Interval) -> Interval:
+        """1 - p_j, without cancellation at the maximum; elsewhere p_j <= 1/2."""
+        return self.rest / self.sum if j == self.top else 1 - p
 
     def logits_gradient(self, by_loss: Value, by_z_loss: Value, by_log_z: Value) -> list[Value]:
         """GRAD-1, with the cotangents of loss, z_loss and log_z."""
@@ -185,7 +186,7 @@ class Token:
         gradient = []
         for j, (q, rest) in enumerate(zip(self.target.weights(), self.target.rests(), strict=True)):
             p = self.probability(j)
-            gradient.append(by_loss * (rest * p - q * self.complement(j)) + through_lse * p)
+            gradient.append(by_loss * (rest * p - q * self.complement(j, p)) + through_lse * p)
         return gradient
 
     def smoothing_derivative(self) -> Value:
@@ -193,14 +194,14 @@ class Token:
         target = self.target
         if not isinstance(target, HardTarget):
             raise TypeError("dense targets have no label_smoothing")
-        if self.undefined or self.undefined_coefficient:
+        if self.undefined:
             return math.nan
         (on, off), (on_slope, off_slope) = target.on_off(), target.on_off_slopes()
         others = added([self.shortfall(j) for j in range(target.classes) if j != target.target])
-        terms = [scaled(on_slope, self.shortfall(target.target)), scaled(off_slope, others)]
-        if target.convention.subtract_entropy:
-            terms += [scaled(on_slope, _log(on)), scaled(off_slope * (target.classes - 1), _log(off))]
-        return added(terms)
+        moved = added([scaled(on_slope, self.shortfall(target.target)), scaled(off_slope, others)])
+        if isinstance(moved, float) or not target.convention.subtract_entropy:
+            return moved  # an infinite shortfall outweighs the logarithms
+        return added([moved, scaled(on_slope, _log(on)), scaled(off_slope * (target.classes - 1), _log(off))])
 
     def hessian_vector_product(self, vector: Sequence[Interval]) -> list[Value]:
         """GRAD-9, without the token's coefficient."""

@@ -4,36 +4,42 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lossproof.conformance._bounds import smallest_normal
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED, Case
+from lossproof.conformance._case import DENSE, DTYPES, TOKEN, WEIGHTED, Case
 from lossproof.conformance._draw import Options, generator, make, random_cotangents
 from lossproof.conformance._run import Run
 from lossproof.conformance._units import check
 
 HARD = (TOKEN, WEIGHTED)
+LEADS = (3.0, 10.0, 20.0, 40.0, 80.0)
 
 
-@check("accuracy.confident_tokens", "ACC-1", functions=HARD)
+@check("accuracy.confident_tokens", "ACC-1", functions=HARD, dtypes=tuple(DTYPES))
 def confident(run: Run) -> None:
     """The loss of a token whose target leads by 3 to 80 has its leading digits right."""
     run.require(outputs=["loss"])
-    run.explore(run.cases(kinds=["confident"], shapes=run.wide), lambda case: run.check_values(case, ["loss"], "A"))
+    run.explore(
+        run.cases(kinds=["confident"], shapes=run.wide, magnitudes=LEADS, bare=True),
+        lambda case: run.check_values(case, ["loss"], "A"),
+    )
 
 
 @check("accuracy.common_offset", "ACC-2")
 def common_offset(run: Run) -> None:
     """Logits around 1e3, 1e4, 1e5 are as good as logits around 0."""
     run.require(outputs=["loss"])
-    strategy = run.cases(kinds=["offset"], shapes=run.wide)
+    offsets = (1e3, -1e4) if run.dtype == "float16" else (1e3, -1e4, 1e5)
+    strategy = run.cases(kinds=["offset"], magnitudes=offsets)
     run.explore(strategy, lambda case: run.check_values(case, ["loss"], "A"), 0.5)
     run.explore(strategy, lambda case: run.check_gradients(case, grade="A"), 0.5)
 
 
-@check("accuracy.gradient", "ACC-3")
+@check("accuracy.gradient", "ACC-3", dtypes=tuple(DTYPES))
 def gradient(run: Run) -> None:
     """Every entry, the target's relative to 1 - p_t; and with everything in play."""
     run.require(outputs=["loss"])
-    run.explore(run.cases(shapes=run.wide), lambda case: run.check_gradients(case, grade="A"), 0.6)
-    run.explore(run.cases(kinds=["confident"]), lambda case: run.check_gradients(case, grade="A"), 0.4)
+    run.explore(run.cases(shapes=run.wide, bare=True), lambda case: run.check_gradients(case, grade="A"), 0.6)
+    strategy = run.cases(kinds=["confident"], magnitudes=LEADS)
+    run.explore(strategy, lambda case: run.check_gradients(case, grade="A"), 0.4)
     options = Options(
         smoothing=run.has("label_smoothing"),
         z_loss=run.has("z_loss"),
@@ -43,7 +49,7 @@ def gradient(run: Run) -> None:
     run.explore(run.cases(options), lambda case: run.check_gradients(case, grade="A"), 0.4)
 
 
-@check("accuracy.values", "ACC-5")
+@check("accuracy.values", "ACC-5", dtypes=tuple(DTYPES))
 def values(run: Run) -> None:
     """Every output, with everything in play: carried in float32 or float64, never in the logits' own 16 bits."""
     run.require(outputs=["loss"])
@@ -53,8 +59,8 @@ def values(run: Run) -> None:
         weights=run.has("weights"),
         factor=run.has("loss_normalizing_factor"),
     )
-    run.explore(run.cases(options, shapes=run.wide), lambda case: run.check_values(case, grade="A"), 0.6)
-    run.explore(run.cases(), lambda case: run.check_values(case, ["loss"], "A"), 0.4)
+    run.explore(run.cases(options), lambda case: run.check_values(case, grade="A"), 0.6)
+    run.explore(run.cases(bare=True), lambda case: run.check_values(case, ["loss"], "A"), 0.4)
 
 
 @check("accuracy.one_rounding", "ACC-5", functions=[TOKEN, DENSE], dtypes=["bfloat16", "float16"])

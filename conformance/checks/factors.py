@@ -1,5 +1,6 @@
 """NORM: normalising factors."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from lossproof import reference
 from lossproof.conformance._bounds import sum_bound
 from lossproof.conformance._case import FACTOR
 from lossproof.conformance._draw import generator
-from lossproof.conformance._exact import as_pairs
+from lossproof.conformance._exact import Exact, as_pairs
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import check
@@ -22,28 +23,50 @@ Batch = dict[str, Any]
 def _answer(run: Run, factor: Any, batch: Batch) -> tuple[Any, Any]:
     arguments = {"loss_normalizing_factor": factor, "batch": batch}
     result = run.ask(FACTOR, lambda: run.target.call(FACTOR, arguments))
-    expects(isinstance(result, tuple) and len(result) == 2, f"{FACTOR} must return (factor, weights), got {type(result).__name__}")
+    expects(
+        isinstance(result, tuple) and len(result) == 2,
+        f"{FACTOR} must return (factor, weights), got {type(result).__name__}",
+    )
     return result[0], result[1]
 
 
-def _agrees(run: Run, factor: str, batch: Batch) -> None:
-    """Factor and weights against the reference, each within the error of sums over its own sequence."""
-    exact = reference.get_loss_normalizing_factor_and_weights(factor, batch)
+def agrees(run: Run, factor: Any, batch: Batch, exact: Mapping[str, Exact]) -> None:
+    """Judges factor and weights, each within the error of sums over its own sequence.
+
+    Args:
+      run: the unit.
+      factor: a special factor's name, a number, or None.
+      batch: arrays by key.
+      exact: the right "factor" and "weights"; what is missing must be None.
+    """
     found, weights = _answer(run, factor, batch)
-    given = np.asarray(batch.get("decoder_loss_weights", batch["decoder_target_tokens"] > 0), np.float64)
+    tokens = batch.get("decoder_target_tokens", np.ones(0))
+    given = np.asarray(batch.get("decoder_loss_weights", tokens > 0), np.float64)
+    described = (
+        f"{factor}, weights {given.tolist()}, segments {np.asarray(batch.get('decoder_segment_ids', [])).tolist()}"
+    )
+    averaged = isinstance(factor, str) and factor.upper() == "AVERAGE_PER_SEQUENCE"
     length = given.shape[-1]
-    described = f"{factor}, weights {given.tolist()}, segments {np.asarray(batch.get('decoder_segment_ids', [])).tolist()}"
-    assert exact.factor is not None and exact.weights is not None
-    exact_weights = as_pairs(exact.weights)
-    averaged = factor.upper() == "AVERAGE_PER_SEQUENCE"
-    weight_bound = sum_bound(exact_weights.magnitude, length) if averaged else np.zeros_like(given)
-    run.judge_array("values", "weights", np.asarray(weights), exact_weights, weight_bound, described)
-    size = np.sum(exact_weights.magnitude) if averaged else np.sum(np.abs(given))
-    bound = sum_bound(size, given.size + (length if averaged else 0))
-    if factor.upper() == "NUM_TOTAL_TARGET_TOKENS":
-        bound = np.zeros(())
-    run.judge_array("values", "the factor", np.asarray(found), as_pairs(exact.factor), bound, described)
+    if "weights" in exact:
+        bound = sum_bound(exact["weights"].magnitude, length) if averaged else np.zeros_like(given)
+        run.judge_array("values", "weights", np.asarray(weights), exact["weights"], bound, described)
+    else:
+        expects(weights is None, f"without weights, {factor} must give None for them, got {weights}")
+    if "factor" in exact:
+        size = np.sum(exact["weights"].magnitude) if averaged else np.sum(np.abs(given))
+        summed = isinstance(factor, str) and factor.upper() != "NUM_TOTAL_TARGET_TOKENS"
+        bound = sum_bound(size, given.size + (length if averaged else 0)) if summed else np.zeros(())
+        run.judge_array("values", "the factor", np.asarray(found), exact["factor"], bound, described)
+    else:
+        expects(found is None, f"the factor None must pass through, got {found}")
     run.tally.cases += 1
+
+
+def _agrees(run: Run, factor: str, batch: Batch) -> None:
+    """`agrees`, with the reference."""
+    exact = reference.get_loss_normalizing_factor_and_weights(factor, batch)
+    answers = {"factor": exact.factor, "weights": exact.weights}
+    agrees(run, factor, batch, {name: as_pairs(answer) for name, answer in answers.items() if answer is not None})
 
 
 def _batches(*, packed: bool) -> st.SearchStrategy[Batch]:
@@ -57,7 +80,9 @@ def _batch(seed: int, with_weights: bool, packed: bool) -> Batch:
     batch: Batch = {"decoder_target_tokens": rng.integers(0, 5, shape, np.int32)}
     if with_weights:
         sizes = 10.0 ** rng.choice([0, 0, 0, 8, -6], shape)
-        batch["decoder_loss_weights"] = (rng.uniform(0.5, 2, shape) * sizes * (rng.uniform(size=shape) > 0.2)).astype(np.float32)
+        batch["decoder_loss_weights"] = (rng.uniform(0.5, 2, shape) * sizes * (rng.uniform(size=shape) > 0.2)).astype(
+            np.float32
+        )
     if packed:
         rows = [_packed_row(rng, shape[1]) for _ in range(shape[0])]
         batch["decoder_segment_ids"] = np.array([ids for ids, _ in rows], np.int32)
@@ -66,8 +91,11 @@ def _batch(seed: int, with_weights: bool, packed: bool) -> Batch:
 
 
 def _packed_row(rng: np.random.Generator, length: int) -> tuple[list[int], list[int]]:
-    """Segments of 1 to 4 tokens; sometimes padding in front, sometimes one id for two sequences, whose positions then restart."""
-    ids, positions = [], []
+    """Segments of 1 to 4 tokens; sometimes padding in front, sometimes one id for two sequences, whose positions
+    then restart.
+    """
+    ids: list[int] = []
+    positions: list[int] = []
     segment = 0 if rng.uniform() < 0.3 else 1
     while len(ids) < length:
         run_length = int(rng.integers(1, 5))
@@ -105,7 +133,10 @@ def plain(run: Run) -> None:
         same = np.array_equal(np.asarray(weights), weighted["decoder_loss_weights"])
         expects(same, f"the weights must pass through with factor {factor}")
         found, weights = _answer(run, factor, unweighted)
-        expects(found == factor and weights is None, f"without weights, factor {factor} must give ({factor}, None), got {weights}")
+        expects(
+            found == factor and weights is None,
+            f"without weights, factor {factor} must give ({factor}, None), got {weights}",
+        )
         run.tally.cases += 1
 
 
@@ -163,5 +194,3 @@ def packed(run: Run) -> None:
     """Each packed sequence's weights sum to 1, whatever lies beside it in the row."""
     run.target.offer(FACTOR)
     run.explore(_batches(packed=True), lambda batch: _agrees(run, "AVERAGE_PER_SEQUENCE", batch), 2)
-
-

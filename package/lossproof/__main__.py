@@ -11,7 +11,8 @@ def main() -> None:
         if error.name is not None and error.name.split(".")[0] == "lossproof":
             raise
         sys.exit(
-            f"lossproof: the command needs the extra [check], and {error.name!r} is not installed: pip install 'lossproof[check]'"
+            f"lossproof: the command needs the extra [check], and {error.name!r} is not installed: "
+            "pip install 'lossproof[check]'"
         )
     cli()
 

@@ -1,0 +1,304 @@
+"""A second implementation of the specification: plain, slow, and right. Mutants are edits of this file's text.
+
+It shares no code with lossproof.impl, so that the suite is seen to accept more than one way of being right.
+"""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+NAMES = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
+
+
+def token_cross_entropy(logits, targets, *, label_smoothing=0.0, z_loss=0.0):
+    logits, targets, e, k = _checked(logits, targets, label_smoothing, z_loss)
+    in_range = _in_range(logits, targets)
+    _, loss, z, log_z = _tokens(logits, targets, e, k, ~in_range)
+    return tuple(jnp.where(in_range, value, 0) for value in (loss, z, log_z))
+
+
+def compute_weighted_cross_entropy(
+    logits, targets, weights=None, label_smoothing=0.0, z_loss=0.0, loss_normalizing_factor=None
+):
+    logits, targets, e, k = _checked(logits, targets, label_smoothing, z_loss)
+    carried = _carried(logits)
+    if weights is None:
+        weights = jnp.ones(targets.shape, carried)
+    weights = _checked_weights(weights, logits).astype(carried)
+    factor = _scalar(
+        "loss_normalizing_factor", 1.0 if loss_normalizing_factor is None else loss_normalizing_factor, carried
+    )
+    in_range = _in_range(logits, targets)
+    counts = in_range & (weights != 0)
+    _, raw, _, _ = _tokens(lax.stop_gradient(logits), targets, e, k, ~in_range)
+    dead = ~in_range | ((weights == 0) & ~jnp.isfinite(lax.stop_gradient(raw)))
+    _, loss, z, _ = _tokens(logits, targets, e, k, dead)
+    coefficient = _coefficients(weights, factor, counts, in_range)
+    loss, z = (jnp.where(dead, 0, _product(coefficient, loss, value)) for value in (loss, z))
+    weight_sum = _total(jnp.where(in_range, weights, 0))
+    return _total(loss), _total(z), weight_sum
+
+
+def cross_entropy_with_logits(logits, targets, z_loss):
+    logits = _checked_logits(logits)
+    targets = jnp.asarray(targets)
+    if targets.shape != logits.shape:
+        raise ValueError(f"targets must have the shape of logits {logits.shape}, got {targets.shape}")
+    if not _is_real(targets):
+        raise TypeError(f"targets must be real, got {targets.dtype}")
+    carried = _carried(logits)
+    k = _finite(_scalar("z_loss", z_loss, carried))
+    q = targets.astype(carried)
+    loss, z, _ = _terms(logits.astype(carried), _finite(q), k)
+    return loss, jnp.where(jnp.all(jnp.isfinite(q), axis=-1), z, jnp.nan)
+
+
+def _tokens(logits, targets, e, k, dead):
+    """The loss, z and log_z of each token, from logits that are 0 where it is dead."""
+    carried = _carried(logits)
+    x = jnp.where(dead[..., None], 0, logits.astype(carried))
+    classes = x.shape[-1]
+    valid = (e >= 0) & (e <= 1)
+    on, off = (
+        (jnp.where(valid, 1 - e, jnp.nan), e / (classes - 1))
+        if classes > 1
+        else (jnp.where(valid, 1, jnp.nan) + 0 * e, 0 * e)
+    )
+    is_target = jnp.arange(classes) == targets[..., None]
+    q = jnp.where(is_target, on, off)
+    loss, z, log_z = _terms(x, q, k)
+    entropy = _entropy(e, classes) if classes > 1 else 0
+    return x, loss - entropy, z, log_z
+
+
+@jax.custom_jvp
+def _terms(x, q, k):
+    """sum_j q_j (lse - x_j) + z, z and lse."""
+    shortfall, lse = _shortfall(x)
+    z = (k * lse) * lse
+    terms = jnp.where(q == 0, 0, q * shortfall)
+    return 2 * jnp.sum(terms, axis=-1) + z, z, lse
+
+
+def _terms_jvp(primals, tangents):
+    x, q, k = primals
+    dx, dq, dk = tangents
+    out = _terms(x, q, k)
+    dloss, dz, dlse = (jnp.zeros_like(value) for value in out)
+    if not _absent(dx):
+        p, complement = _softmax(x)
+        lse = _lse(x)[..., None]
+        mass = jnp.sum(q, axis=-1, keepdims=True)
+        row = (mass - q) * p - q * complement
+        z_row = 2 * (k * (lse * p))
+        dloss = dloss + jnp.sum((row + z_row) * dx, axis=-1)
+        dz = dz + jnp.sum(z_row * dx, axis=-1)
+        dlse = dlse + jnp.sum(p * dx, axis=-1)
+    if not _absent(dq):
+        dloss = dloss + jnp.sum(2 * _shortfall(x)[0] * dq, axis=-1)
+    if not _absent(dk):
+        square = _lse(x) ** 2
+        dloss, dz = dloss + square * dk, dz + square * dk
+    return out, (dloss, dz, dlse)
+
+
+_terms.defjvp(_terms_jvp, symbolic_zeros=True)
+
+
+def _peak(x):
+    return _finite(jnp.max(lax.stop_gradient(x), axis=-1, keepdims=True))
+
+
+def _top(x):
+    return jnp.arange(x.shape[-1]) == jnp.argmax(x, axis=-1)[..., None]
+
+
+def _exps(x):
+    exps = jnp.exp(x - _peak(x))
+    top = _top(x)
+    return (
+        exps,
+        jnp.sum(jnp.where(top, 0, exps), axis=-1, keepdims=True),
+        jnp.sum(jnp.where(top, exps, 0), axis=-1, keepdims=True),
+    )
+
+
+def _shortfall(x):
+    """Half of lse - x_j, which itself may overflow, and lse."""
+    _, rest, _ = _exps(x)
+    log_sum = jnp.log1p(rest)
+    half = (0.5 * _peak(x) - 0.5 * x) + 0.5 * log_sum
+    return half, (_peak(x) + log_sum)[..., 0]
+
+
+def _softmax(x):
+    exps, rest, top = _exps(x)
+    total = rest + top
+    p = exps / total
+    return p, jnp.where(_top(x), rest / total, 1 - p)
+
+
+@jax.custom_jvp
+def _lse(x):
+    return _shortfall(x)[1]
+
+
+@_lse.defjvp
+def _lse_jvp(primals, tangents):
+    return _lse(*primals), jnp.sum(_softmax(primals[0])[0] * tangents[0], axis=-1)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _entropy(e, classes):
+    on = jnp.where(e == 1, 0, (1 - e) * jnp.log1p(-e))
+    off = jnp.where(e == 0, 0, e * (jnp.log(e) - math.log(classes - 1)))
+    return -(on + off)
+
+
+@_entropy.defjvp
+def _entropy_jvp(classes, primals, tangents):
+    (e,), (de,) = primals, tangents
+    slope = jnp.log1p(-e) + math.log(classes - 1) - jnp.log(e)
+    return _entropy(e, classes), slope * de
+
+
+def _coefficients(weights, factor, counts, in_range):
+    """w / L, 0 and with derivative 1 / L for weight 0, NaN where w or L is no number."""
+    usable = jnp.isfinite(factor) & (factor != 0)
+    plain = jnp.where(usable & jnp.isfinite(weights), weights, 0) / jnp.where(usable, factor, 1)
+    return jnp.where(counts & ~(usable & jnp.isfinite(weights)), jnp.nan, plain)
+
+
+@jax.custom_jvp
+def _product(coefficient, loss, value):
+    return jnp.where(coefficient == 0, 0, coefficient * value)
+
+
+@_product.defjvp
+def _product_jvp(primals, tangents):
+    (coefficient, loss, value), (dcoefficient, _, dvalue) = primals, tangents
+    by_coefficient = jnp.where(jnp.isfinite(loss), value, 0)
+    return _product(*primals), by_coefficient * dcoefficient + coefficient * dvalue
+
+
+def _total(terms):
+    """The sum, with the error of every addition carried along."""
+    flat = terms.reshape(-1)
+
+    def add(carry, term):
+        high, low = carry
+        total = high + term
+        seen = total - high
+        return (total, low + ((high - (total - seen)) + (term - seen))), None
+
+    zero = jnp.zeros((), flat.dtype)
+    (high, low), _ = lax.scan(add, (zero, zero), flat)
+    return jnp.where(jnp.all(jnp.isfinite(flat)), high + low, jnp.sum(flat))
+
+
+def get_loss_normalizing_factor_and_weights(loss_normalizing_factor, batch):
+    weights = batch.get("decoder_loss_weights")
+    if not isinstance(loss_normalizing_factor, str):
+        return loss_normalizing_factor, weights
+    name = loss_normalizing_factor.upper()
+    if name not in NAMES:
+        raise ValueError(f"unknown loss normalizing factor {name!r}: choose one of {', '.join(NAMES)}")
+    if weights is None or name == "NUM_TOTAL_TARGET_TOKENS":
+        tokens = _from(batch, "decoder_target_tokens")
+    if weights is None:
+        weights = (tokens > 0).astype(jnp.float32)
+    weights = jnp.asarray(weights)
+    if name == "NUM_REAL_TARGET_TOKENS":
+        return _total(weights), weights
+    if name == "NUM_TOTAL_TARGET_TOKENS":
+        return math.prod(tokens.shape), weights
+    sums = jnp.sum(weights, axis=-1, keepdims=True)
+    if "decoder_segment_ids" in batch:
+        ids, positions = _from(batch, "decoder_segment_ids"), _from(batch, "decoder_positions")
+        weights = jnp.where(ids == 0, 0, weights)
+        starts = (ids != jnp.roll(ids, 1, axis=-1)) | (positions == 0)
+        number = jnp.cumsum(starts, axis=-1)
+        sums = jnp.sum(jnp.where(number[..., :, None] == number[..., None, :], weights[..., None, :], 0), axis=-1)
+    weights = jnp.where(sums == 0, 0, weights / jnp.where(sums == 0, 1, sums))
+    return _total(weights), weights
+
+
+def _from(batch, key):
+    if key not in batch:
+        raise ValueError(f"batch must have {key!r}, got {sorted(batch)}")
+    return jnp.asarray(batch[key])
+
+
+def _checked(logits, targets, label_smoothing, z_loss):
+    logits = _checked_logits(logits)
+    carried = _carried(logits)
+    if isinstance(targets, np.ndarray) and targets.dtype.itemsize == 8:
+        targets = np.where((targets < 0) | (targets >= logits.shape[-1]), -1, targets).astype(np.int32)
+    targets = jnp.asarray(targets)
+    if not jnp.issubdtype(targets.dtype, jnp.integer):
+        raise TypeError(f"targets must be integers, got {targets.dtype}")
+    if targets.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"targets must have the shape of logits {logits.shape} without the last axis, got {targets.shape}"
+        )
+    if isinstance(label_smoothing, float) and not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
+    wide = jnp.where(targets > np.int32(2**31 - 1), -1, targets) if targets.dtype == jnp.uint32 else targets
+    return (
+        logits,
+        wide.astype(jnp.int32),
+        _scalar("label_smoothing", label_smoothing, carried),
+        _finite(_scalar("z_loss", z_loss, carried)),
+    )
+
+
+def _checked_logits(logits):
+    logits = jnp.asarray(logits)
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise TypeError(f"logits must be floating-point, got {logits.dtype}")
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(f"logits must have at least one class, got {logits.shape}")
+    return logits
+
+
+def _checked_weights(weights, logits):
+    weights = jnp.asarray(weights)
+    if not _is_real(weights):
+        raise TypeError(f"weights must be real, got {weights.dtype}")
+    if weights.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"weights must have the shape of logits {logits.shape} without the last axis, got {weights.shape}"
+        )
+    return weights
+
+
+def _scalar(name, value, dtype):
+    if isinstance(value, (bool, str, complex)):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    if jnp.shape(value) != ():
+        raise ValueError(f"{name} must be a scalar, got an array of shape {jnp.shape(value)}")
+    return jnp.asarray(value, dtype)
+
+
+def _in_range(logits, targets):
+    return (targets >= 0) & (targets < logits.shape[-1])
+
+
+def _carried(logits):
+    return jnp.float64 if logits.dtype == jnp.float64 else jnp.float32
+
+
+def _finite(value):
+    return jnp.where(jnp.isfinite(value), value, jnp.nan)
+
+
+def _is_real(array):
+    return not jnp.issubdtype(array.dtype, jnp.complexfloating)
+
+
+def _absent(tangent):
+    return isinstance(tangent, jax.custom_derivatives.SymbolicZero)

@@ -1,0 +1,322 @@
+"""Broken losses: the smallest edits of `_base.py` that bring back bugs seen in the field; and variants that are as
+good.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An edit of the base's text.
+
+    Attributes:
+      name: of the mutant.
+      clauses: of SPEC.md that it breaks, the one that says so best first; none for a benign variant.
+      what: one line about the bug, and where it was seen.
+      old: text that is in the base once.
+      new: what takes its place.
+    """
+
+    name: str
+    clauses: tuple[str, ...]
+    what: str
+    old: str
+    new: str
+
+
+MUTANTS = (
+    Edit(
+        "smoothing_over_all_classes",
+        ("VALUE-2",),
+        "e / V for e / (V - 1): torch's, optax's and Keras's convention under t5x's name",
+        "(jnp.where(valid, 1 - e, jnp.nan), e / (classes - 1))",
+        "(jnp.where(valid, 1 - e, jnp.nan), e / classes)",
+    ),
+    Edit(
+        "entropy_missing",
+        ("VALUE-3",),
+        "the constant H is not subtracted",
+        "return x, loss - entropy, z",
+        "return x, loss, z",
+    ),
+    Edit(
+        "entropy_twice",
+        ("VALUE-3",),
+        "the constant H is subtracted by the loss and again by its caller",
+        "return x, loss - entropy, z",
+        "return x, loss - 2 * entropy, z",
+    ),
+    Edit(
+        "z_loss_not_in_loss",
+        ("VALUE-4",),
+        "z is returned but not added to the loss",
+        "return 2 * jnp.sum(terms, axis=-1) + z, z, lse",
+        "return 2 * jnp.sum(terms, axis=-1), z, lse",
+    ),
+    Edit(
+        "z_gradient_without_2",
+        ("GRAD-1",),
+        "k lse p for 2 k lse p in a hand-written backward",
+        "z_row = 2 * (k * (lse * p))",
+        "z_row = k * (lse * p)",
+    ),
+    Edit(
+        "z_cotangent_dropped",
+        ("GRAD-7", "DIFF-10"),
+        "the backward ignores the cotangent of the returned z_loss (t5x.losses)",
+        "dz = dz + jnp.sum(z_row * dx, axis=-1)",
+        "dz = dz + 0 * jnp.sum(dx, axis=-1)",
+    ),
+    Edit(
+        "k_not_differentiated",
+        ("GRAD-3", "DIFF-10"),
+        "the derivative by the coefficient is silently 0 (t5x.losses)",
+        "    if not _absent(dk):",
+        "    if False:",
+    ),
+    Edit(
+        "two_formulas",
+        ("VALUE-9", "DIFF-1"),
+        "evaluation takes log_softmax, training the fused formula (t5x.losses)",
+        "    out = _terms(x, q, k)\n    dloss",
+        "    out = _terms(x, q, k)\n    flat = _lse(x)[..., None]\n"
+        "    out = (jnp.sum(jnp.where(q == 0, 0, q * (flat - x)), axis=-1) + out[1], *out[1:])\n    dloss",
+    ),
+    Edit(
+        "no_max_shift",
+        ("STATE-4", "ACC-2"),
+        "exp of the logits themselves overflows",
+        "return _finite(jnp.max(lax.stop_gradient(x), axis=-1, keepdims=True))",
+        "return 0 * _finite(jnp.max(lax.stop_gradient(x), axis=-1, keepdims=True))",
+    ),
+    Edit(
+        "lse_minus_logit",
+        ("ACC-1", "ACC-2"),
+        "lse - x_t loses the digits of confident tokens and of offset logits (optax, t5x.losses)",
+        "half = (0.5 * _peak(x) - 0.5 * x) + 0.5 * log_sum",
+        "half = 0.5 * (_peak(x) + log_sum) - 0.5 * x",
+    ),
+    Edit(
+        "exp_of_difference_to_lse",
+        ("ACC-2",),
+        "the backward keeps lse alone and forms exp(x - lse)",
+        "    p = exps / total\n",
+        "    p = jnp.exp(x - (_peak(x) + jnp.log(total)))\n",
+    ),
+    Edit(
+        "target_complement_by_subtraction",
+        ("ACC-3",),
+        "p_t - 1 formed by subtraction is 0 for a confident token (optax, torch, t5x.losses)",
+        "return p, jnp.where(_top(x), rest / total, 1 - p)",
+        "return p, 1 - p",
+    ),
+    Edit(
+        "carried_in_16_bits",
+        ("ACC-5", "SHAPE-3", "DIFF-12"),
+        "the loss of bfloat16 logits is carried in bfloat16 (optax, t5x.losses)",
+        "return jnp.float64 if logits.dtype == jnp.float64 else jnp.float32",
+        "return logits.dtype",
+    ),
+    Edit(
+        "weight_twice",
+        ("VALUE-5",),
+        "the weight is applied by the loss and again by the total",
+        "plain = jnp.where(usable & jnp.isfinite(weights), weights, 0) /",
+        "plain = jnp.where(usable & jnp.isfinite(weights), weights * weights, 0) /",
+    ),
+    Edit(
+        "factor_in_weight_sum",
+        ("VALUE-6",),
+        "the returned weight_sum is already divided by the factor",
+        "weight_sum = _total(jnp.where(in_range, weights, 0))",
+        "weight_sum = _total(jnp.where(in_range, weights, 0)) / factor",
+    ),
+    Edit(
+        "target_clamped",
+        ("EXCL-2", "DIFF-3"),
+        "an out-of-range target is clamped to the last class",
+        "    return (targets >= 0) & (targets < logits.shape[-1])",
+        "    return targets == targets",
+    ),
+    Edit(
+        "negative_target_wrapped",
+        ("EXCL-2", "DIFF-3"),
+        "-1 counts as the last class (optax's integer labels)",
+        "wide = jnp.where(targets > np.int32(2**31 - 1), -1, targets) if targets.dtype == jnp.uint32 else targets",
+        "wide = jnp.where(targets < 0, targets + logits.shape[-1], targets)",
+    ),
+    Edit(
+        "out_of_range_counted",
+        ("EXCL-2",),
+        "a target that is out of range still counts in weight_sum",
+        "weight_sum = _total(jnp.where(in_range, weights, 0))",
+        "weight_sum = _total(weights)",
+    ),
+    Edit(
+        "out_of_range_gradient",
+        ("EXCL-2", "DIFF-3"),
+        "an out-of-range target has loss 0 but the gradient softmax (t5x.losses)",
+        "    return tuple(jnp.where(in_range, value, 0) for value in (loss, z, log_z))",
+        "    _, free, _, _ = _tokens(logits, targets, e, k, in_range & False)\n"
+        "    return tuple(jnp.where(in_range, value, free - lax.stop_gradient(free)) for value in (loss, z, log_z))",
+    ),
+    Edit(
+        "nan_under_weight_0",
+        ("EXCL-1", "DIFF-7"),
+        "0 * NaN: a padded token's logits reach the loss and the gradient",
+        "    dead = ~in_range | ((weights == 0) & ~jnp.isfinite(lax.stop_gradient(raw)))",
+        "    dead = ~in_range",
+    ),
+    Edit(
+        "padding_divided_by_0",
+        ("EXCL-3", "DIFF-8"),
+        "an all-padding batch with L = 0 is 0 / 0",
+        "return jnp.where(counts & ~(usable & jnp.isfinite(weights)), jnp.nan, plain)",
+        "return jnp.where(in_range & ~(usable & jnp.isfinite(weights)), jnp.nan, plain)",
+    ),
+    Edit(
+        "masked_logit_times_0",
+        ("STATE-1", "DIFF-2"),
+        "0 * inf: one -inf logit off the target makes the loss NaN (t5x.losses, optax on one-hot targets)",
+        "terms = jnp.where(q == 0, 0, q * shortfall)",
+        "terms = q * shortfall",
+    ),
+    Edit(
+        "one_class_smoothed",
+        ("STATE-6", "DIFF-4"),
+        "an entropy constant for the only class, which leaves a loss below 0 (t5x.losses)",
+        "entropy = _entropy(e, classes) if classes > 1 else 0",
+        "entropy = _entropy(e, max(classes, 2))",
+    ),
+    Edit(
+        "full_smoothing_nan",
+        ("STATE-7", "DIFF-5"),
+        "0 log 0 at e = 1 (t5x.losses)",
+        "on = jnp.where(e == 1, 0, (1 - e) * jnp.log1p(-e))",
+        "on = (1 - e) * jnp.log1p(-e)",
+    ),
+    Edit(
+        "gap_overflows",
+        ("STATE-4", "DIFF-6"),
+        "exponentials of a sum that is already infinite: [3e38, 3e38, 3e38] gives NaN (t5x.losses)",
+        "exps = jnp.exp(x - _peak(x))",
+        "exps = jnp.exp(2 * x - 2 * _peak(x) - (x - _peak(x)))",
+    ),
+    Edit(
+        "gradient_p_minus_q",
+        ("GRAD-1", "DIFF-9"),
+        "p - q for targets that do not sum to 1 (t5x.losses)",
+        "mass = jnp.sum(q, axis=-1, keepdims=True)",
+        "mass = 1",
+    ),
+    Edit(
+        "no_forward_mode",
+        ("GRAD-8", "DIFF-11"),
+        "a custom_vjp shuts out jvp (t5x.losses)",
+        "    x = jnp.where(dead[..., None], 0, logits.astype(carried))",
+        "    backward_only = jax.custom_vjp(lambda y: y)\n"
+        "    backward_only.defvjp(lambda y: (y, None), lambda _, ct: (ct,))\n"
+        "    x = backward_only(jnp.where(dead[..., None], 0, logits.astype(carried)))",
+    ),
+    Edit(
+        "second_order_frozen",
+        ("GRAD-9",),
+        "the softmax is a constant to the second derivative",
+        "        p, complement = _softmax(x)\n",
+        "        p, complement = lax.stop_gradient(_softmax(x))\n",
+    ),
+    Edit(
+        "mean_without_denominator",
+        ("GRAD-1",),
+        "the backward of a mean forgets to divide",
+        "    return _product(*primals), by_coefficient * dcoefficient + coefficient * dvalue",
+        "    return _product(*primals), by_coefficient * dcoefficient + jnp.sign(coefficient) * dvalue",
+    ),
+    Edit(
+        "gradient_filtered",
+        ("ACC-3",),
+        "entries below a threshold are dropped (cut-cross-entropy's filter)",
+        "        row = (mass - q) * p - q * complement",
+        "        row = (mass - q) * p - q * complement\n        row = jnp.where(jnp.abs(row) < 2.0**-12, 0, row)",
+    ),
+    Edit(
+        "label_without_gradient",
+        ("GRAD-1",),
+        "the target's own entry is left at p",
+        "        row = (mass - q) * p - q * complement",
+        "        row = mass * p + 0 * complement",
+    ),
+    Edit(
+        "running_sum_in_float32",
+        ("ACC-4",),
+        "small losses vanish beside a large one in a plain running sum",
+        "    return jnp.where(jnp.all(jnp.isfinite(flat)), high + low, jnp.sum(flat))",
+        "    return jnp.where(jnp.all(jnp.isfinite(flat)), high, jnp.sum(flat))",
+    ),
+    Edit(
+        "weights_not_learned_from_0",
+        ("GRAD-2", "GRAD-11"),
+        "a weight of 0 has derivative 0, and learning of weights never starts",
+        "    dead = ~in_range | ((weights == 0) &",
+        "    dead = ~in_range | (weights == 0) | ((weights == 0) &",
+    ),
+    Edit(
+        "constant_in_entropy_log",
+        ("GRAD-4", "DIFF-14"),
+        "1e-20 inside the log of H (t5x.losses)",
+        "slope = jnp.log1p(-e) + math.log(classes - 1) - jnp.log(e)",
+        "slope = jnp.log1p(-e) - jnp.log(e / (classes - 1) + 1e-20)",
+    ),
+    Edit(
+        "factor_not_differentiated",
+        ("GRAD-5",),
+        "the factor counts as a constant",
+        "usable = jnp.isfinite(factor) & (factor != 0)",
+        "factor = lax.stop_gradient(factor)\n    usable = jnp.isfinite(factor) & (factor != 0)",
+    ),
+    Edit(
+        "packed_by_running_sums",
+        ("NORM-7", "DIFF-13"),
+        "differences of running sums lose a short segment behind a heavy one (t5x.losses)",
+        "sums = jnp.sum(jnp.where(number[..., :, None] == number[..., None, :], weights[..., None, :], 0), axis=-1)",
+        "running = jnp.cumsum(weights, axis=-1)\n"
+        "        same = number[..., :, None] == number[..., None, :]\n"
+        "        last = jnp.max(jnp.where(same, jnp.arange(weights.shape[-1]), -1), axis=-1)\n"
+        "        first = jnp.min(jnp.where(same, jnp.arange(weights.shape[-1]), weights.shape[-1]), axis=-1)\n"
+        "        before = jnp.where(first > 0, jnp.take_along_axis(running, jnp.maximum(first - 1, 0), axis=-1), 0)\n"
+        "        sums = jnp.take_along_axis(running, last, axis=-1) - before",
+    ),
+    Edit(
+        "packed_without_restarts",
+        ("NORM-7",),
+        "two sequences with one segment id count as one",
+        "starts = (ids != jnp.roll(ids, 1, axis=-1)) | (positions == 0)",
+        "starts = ids != jnp.roll(ids, 1, axis=-1)",
+    ),
+    Edit(
+        "real_tokens_is_count",
+        ("NORM-4",),
+        "the number of tokens above weight 0 for the sum of the weights",
+        '        return _total(weights), weights\n    if name == "NUM_TOTAL',
+        '        return jnp.sum(weights > 0).astype(jnp.float32), weights\n    if name == "NUM_TOTAL',
+    ),
+)
+
+# As good as the base: each must pass everything.
+BENIGN = (
+    Edit("base", (), "the base itself", "_total(terms):", "_total(terms):"),
+    Edit(
+        "summed_backwards",
+        (),
+        "the classes are summed in the other order",
+        "jnp.sum(jnp.where(top, 0, exps), axis=-1, keepdims=True)",
+        "jnp.sum(jnp.where(top, 0, exps)[..., ::-1], axis=-1, keepdims=True)",
+    ),
+    Edit(
+        "reciprocal",
+        (),
+        "one reciprocal and V products for V quotients",
+        "    p = exps / total\n",
+        "    p = exps * (1 / total)\n",
+    ),
+)

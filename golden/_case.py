@@ -1,0 +1,169 @@
+"""What a golden case is made of."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from lossproof.golden._identity import content_id
+from lossproof.golden._numbers import INTEGERS, fits, to_hex
+
+
+@dataclass(frozen=True)
+class Array:
+    """An exact array; `shape` and `tolist` are what the reference, numpy and jax read.
+
+    Attributes:
+      dtype: a float type of `lossproof.reference.FORMATS`, an integer type, or "bool".
+      shape: the length of each axis.
+      values: Python numbers in row-major order, each of them a value of `dtype`.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.values) != math.prod(self.shape):
+            came = f"got {len(self.values)}: add or remove elements"
+            raise ValueError(f"an array of shape {list(self.shape)} needs {math.prod(self.shape)} elements, {came}")
+        for value in self.values:
+            if not fits(value, self.dtype):
+                raise ValueError(f"{value!r} is not a value of type {self.dtype}: round it first, or change the type")
+
+    def tolist(self) -> Any:
+        """Returns nested lists, as numpy's method does; the only value of an array without axes."""
+        return _nested(self.values, self.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the form of the file."""
+        exact = self.dtype in INTEGERS or self.dtype == "bool"
+        return {
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "data": list(self.values) if exact else [to_hex(value) for value in self.values],
+        }
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """An exact float of type `dtype`."""
+
+    dtype: str
+    value: float
+
+    def __post_init__(self) -> None:
+        if not fits(self.value, self.dtype):
+            raise ValueError(f"{self.value!r} is not a value of type {self.dtype}: round it first, or change the type")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the form of the file."""
+        return {"dtype": self.dtype, "hex": to_hex(self.value)}
+
+
+Input: TypeAlias = Array | Scalar | str | Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Exact numbers, row-major, with the shape of the array they fill; () for a scalar.
+
+    Attributes:
+      shape: the length of each axis.
+      decimal: each number rounded to 40 significant decimal digits, or "0", "nan", "inf", "-inf".
+      rounded: by float type, each number correctly rounded to it; None where the array is too long for it.
+    """
+
+    shape: tuple[int, ...]
+    decimal: tuple[str, ...]
+    rounded: Mapping[str, tuple[float, ...]] | None
+
+    def __post_init__(self) -> None:
+        for numbers in (self.decimal, *(self.rounded or {}).values()):
+            if len(numbers) != math.prod(self.shape):
+                came = f"got {len(numbers)}: restore the file"
+                raise ValueError(f"an answer of shape {list(self.shape)} needs {math.prod(self.shape)} numbers, {came}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the form of the file."""
+        answer: dict[str, Any] = {"shape": list(self.shape), "decimal": list(self.decimal)}
+        if self.rounded is not None:
+            answer["rounded"] = {dtype: [to_hex(x) for x in numbers] for dtype, numbers in self.rounded.items()}
+        return answer
+
+
+@dataclass(frozen=True)
+class Question:
+    """A function and its inputs, with why they were chosen.
+
+    Attributes:
+      function: the name in SPEC.md.
+      inputs: by argument name; an argument that is None or left at its default is absent.
+      cotangents: by output; empty where no gradients are asked for.
+      clauses: ids of SPEC.md.
+      flags: what the case tests, in a word each; the topic has a note for each.
+      note: what is to be seen.
+      provenance: where the inputs come from.
+    """
+
+    function: str
+    inputs: Mapping[str, Input]
+    cotangents: Mapping[str, Array | Scalar]
+    clauses: tuple[str, ...]
+    flags: tuple[str, ...]
+    note: str
+    provenance: str
+
+    @cached_property
+    def id(self) -> str:
+        """The case's name: a hash of function, inputs and cotangents."""
+        return content_id(self.function, _json(self.inputs), _json(self.cotangents))
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the form of the file."""
+        return {
+            "id": self.id,
+            "function": self.function,
+            "clauses": list(self.clauses),
+            "flags": list(self.flags),
+            "note": self.note,
+            "provenance": self.provenance,
+            "inputs": _json(self.inputs),
+            "cotangents": _json(self.cotangents),
+        }
+
+
+@dataclass(frozen=True)
+class Case(Question):
+    """A question with its answers.
+
+    Attributes:
+      topic: the file it is in, without ".json".
+      answers: by output.
+      gradients: by argument, the derivatives of the sum of cotangent * output; empty without cotangents.
+    """
+
+    topic: str
+    answers: Mapping[str, Answer]
+    gradients: Mapping[str, Answer]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the form of the file."""
+        return {**super().to_json(), "answers": _json(self.answers), "gradients": _json(self.gradients)}
+
+
+def _nested(values: tuple[float, ...], shape: tuple[int, ...]) -> Any:
+    if not shape:
+        return values[0]
+    step = math.prod(shape[1:])
+    return [_nested(values[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])]
+
+
+def _json(values: Mapping[str, Any]) -> dict[str, Any]:
+    def one(value: Any) -> Any:
+        if isinstance(value, str):
+            return value
+        return _json(value) if isinstance(value, Mapping) else value.to_json()
+
+    return {name: one(value) for name, value in values.items()}

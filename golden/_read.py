@@ -1,0 +1,89 @@
+"""From the form of the files to topics and cases."""
+
+from typing import Any
+
+from lossproof.golden._case import Answer, Array, Case, Input, Scalar
+from lossproof.golden._errors import GoldenError
+from lossproof.golden._numbers import from_hex
+from lossproof.golden._render import render
+from lossproof.golden._schema import FORMAT_VERSION, parse
+from lossproof.golden._topic import Topic
+
+
+def read_topic(content: bytes, file: str) -> Topic:
+    """Returns the topic of a file's bytes; its questions are cases.
+
+    Args:
+      content: the bytes.
+      file: the file's name.
+
+    Raises:
+      GoldenError: the content is damaged, of another format version, not what the schema says, or contradicts itself.
+    """
+    document = parse(content, "topic", file)
+    name = file.removesuffix(".json")
+    if document["topic"] != name:
+        raise GoldenError(
+            file, f"expected the topic {name!r}, got {document['topic']!r}: rename the file or restore it"
+        )
+    cases = tuple(_case(value, name, file) for value in document["cases"])
+    return Topic(name, document["description"], document["flags"], document["origin"], cases)
+
+
+def render_topic(topic: Topic) -> bytes:
+    """Returns the bytes of a topic's file."""
+    document = {
+        "format_version": FORMAT_VERSION,
+        "topic": topic.name,
+        "description": topic.description,
+        "flags": dict(topic.flags),
+        "origin": dict(topic.origin),
+        "cases": [question.to_json() for question in topic.questions],
+    }
+    return render(document).encode("ascii")
+
+
+def _case(value: dict[str, Any], topic: str, file: str) -> Case:
+    where = f"{file}: case {value['id']}"
+    try:
+        case = Case(
+            function=value["function"],
+            inputs={name: _input(given) for name, given in value["inputs"].items()},
+            cotangents={name: _number(given) for name, given in value["cotangents"].items()},
+            clauses=tuple(value["clauses"]),
+            flags=tuple(value["flags"]),
+            note=value["note"],
+            provenance=value["provenance"],
+            topic=topic,
+            answers={name: _answer(given) for name, given in value["answers"].items()},
+            gradients={name: _answer(given) for name, given in value["gradients"].items()},
+        )
+    except ValueError as error:
+        raise GoldenError(where, str(error)) from error
+    if case.id != value["id"]:
+        problem = f"expected the id {case.id}, which is the hash of function, inputs and cotangents"
+        raise GoldenError(
+            where, f"{problem}, got {value['id']}: restore the inputs, or regenerate if they were meant to change"
+        )
+    return case
+
+
+def _input(value: Any) -> Input:
+    if isinstance(value, str):
+        return value
+    return _number(value) if "dtype" in value else {name: _array(given) for name, given in value.items()}
+
+
+def _number(value: dict[str, Any]) -> Array | Scalar:
+    return Scalar(value["dtype"], from_hex(value["hex"])) if "hex" in value else _array(value)
+
+
+def _array(value: dict[str, Any]) -> Array:
+    data = tuple(from_hex(x) if isinstance(x, str) else x for x in value["data"])
+    return Array(value["dtype"], tuple(value["shape"]), data)
+
+
+def _answer(value: dict[str, Any]) -> Answer:
+    rounded = value.get("rounded")
+    floats = None if rounded is None else {dtype: tuple(map(from_hex, numbers)) for dtype, numbers in rounded.items()}
+    return Answer(tuple(value["shape"]), tuple(value["decimal"]), floats)

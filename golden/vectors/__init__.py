@@ -1,0 +1,1 @@
+"""The vector files, as package data."""

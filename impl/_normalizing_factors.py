@@ -1,0 +1,140 @@
+"""Normalising factors that depend on the batch, with t5x's names and meanings."""
+
+import enum
+import math
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from lossproof.impl._arguments import ArgumentArray, as_array, cast
+from lossproof.impl._segments import row_sums, segment_sums
+from lossproof.impl._softmax import carried_type
+from lossproof.impl._sums import exact_sum
+
+
+@enum.unique
+class SpecialLossNormalizingFactor(enum.Enum):
+    """Normalising factors that are computed from the batch.
+
+    Attributes:
+        NUM_REAL_TARGET_TOKENS: the sum of the weights.
+        NUM_TOTAL_TARGET_TOKENS: the number of target tokens, padding included.
+        AVERAGE_PER_SEQUENCE: every sequence counts 1, however long it is.
+    """
+
+    NUM_REAL_TARGET_TOKENS = 1
+    NUM_TOTAL_TARGET_TOKENS = 2
+    AVERAGE_PER_SEQUENCE = 3
+
+
+def convert_special_loss_normalizing_factor_to_enum(x: str) -> SpecialLossNormalizingFactor:
+    """The special factor of this name.
+
+    Args:
+        x: the name of a member of SpecialLossNormalizingFactor, in any case.
+
+    Returns:
+        That member.
+
+    Raises:
+        ValueError: there is no such name; the message lists those there are.
+
+    Example:
+        >>> from lossproof import convert_special_loss_normalizing_factor_to_enum
+        >>> convert_special_loss_normalizing_factor_to_enum("average_per_sequence").name
+        'AVERAGE_PER_SEQUENCE'
+
+    References:
+        SPEC.md, clause NORM-1.
+    """
+    try:
+        return SpecialLossNormalizingFactor[x.upper()]
+    except (KeyError, AttributeError):
+        names = ", ".join(SpecialLossNormalizingFactor.__members__)
+        raise ValueError(f"x must be the name of a special factor, got x={x!r}: pass one of {names}.") from None
+
+
+def get_loss_normalizing_factor_and_weights(
+    loss_normalizing_factor: float | str | SpecialLossNormalizingFactor | None,
+    batch: Mapping[str, ArrayLike],
+) -> tuple[ArrayLike | None, ArrayLike | None]:
+    """The number to divide the loss by and the weights of the tokens.
+
+    Args:
+        loss_normalizing_factor: a number or None, which pass through, or a special factor or its name in any case.
+        batch: arrays [..., T] by name. decoder_loss_weights (real) or else decoder_target_tokens (integer, 0 for
+            padding) give the weights; NUM_TOTAL_TARGET_TOKENS needs decoder_target_tokens; with decoder_segment_ids
+            rows hold several sequences each for AVERAGE_PER_SEQUENCE, which then needs decoder_positions.
+
+    Returns:
+        (factor, weights): loss_normalizing_factor and loss weights for compute_weighted_cross_entropy. The factor of
+        NUM_TOTAL_TARGET_TOKENS is an int, that of the others a scalar array.
+
+    Raises:
+        ValueError: there is no special factor of that name, a key is missing, or shapes differ.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from lossproof import get_loss_normalizing_factor_and_weights
+        >>> batch = {"decoder_target_tokens": jnp.array([[5, 6, 0, 0]])}
+        >>> get_loss_normalizing_factor_and_weights("AVERAGE_PER_SEQUENCE", batch)
+        (Array(1., dtype=float32), Array([[0.5, 0.5, 0. , 0. ]], dtype=float32))
+
+    References:
+        SPEC.md, clauses NORM-1 to NORM-7 and DIFF-13.
+    """
+    if isinstance(loss_normalizing_factor, str):
+        loss_normalizing_factor = convert_special_loss_normalizing_factor_to_enum(loss_normalizing_factor)
+    if not isinstance(loss_normalizing_factor, SpecialLossNormalizingFactor):
+        return loss_normalizing_factor, batch.get("decoder_loss_weights")  # [NORM-2]
+    weights = batch.get("decoder_loss_weights")
+    if weights is None:
+        tokens = _required("decoder_target_tokens", batch, loss_normalizing_factor)
+        weights = jnp.asarray(tokens > 0, jnp.float32)  # [NORM-3]
+    match loss_normalizing_factor:
+        case SpecialLossNormalizingFactor.NUM_REAL_TARGET_TOKENS:
+            return exact_sum(_carried(weights)), weights  # [NORM-4]
+        case SpecialLossNormalizingFactor.NUM_TOTAL_TARGET_TOKENS:
+            shape = _required("decoder_target_tokens", batch, loss_normalizing_factor).shape
+            return math.prod(shape), weights  # [NORM-5]
+        case SpecialLossNormalizingFactor.AVERAGE_PER_SEQUENCE:
+            averaged = _averaged_per_sequence(_carried(weights), batch)
+            return exact_sum(averaged), averaged  # [NORM-6]
+
+
+def _averaged_per_sequence(weights: Array, batch: Mapping[str, ArrayLike]) -> Array:
+    if batch.get("decoder_segment_ids") is None:
+        sums = row_sums(weights)
+    else:
+        special = SpecialLossNormalizingFactor.AVERAGE_PER_SEQUENCE
+        segment_ids = _required("decoder_segment_ids", batch, special, weights.shape)
+        positions = _required("decoder_positions", batch, special, weights.shape)
+        weights = jnp.where(segment_ids == 0, 0.0, weights)
+        sums = segment_sums(weights, segment_ids, positions)
+    return jnp.where(sums == 0.0, 0.0, weights / jnp.where(sums == 0.0, 1.0, sums))
+
+
+def _carried(weights: ArrayLike) -> Array:
+    array = as_array(weights)
+    return cast(array, carried_type(array))
+
+
+def _required(
+    key: str,
+    batch: Mapping[str, ArrayLike],
+    special: SpecialLossNormalizingFactor,
+    shape: tuple[int, ...] | None = None,
+) -> ArgumentArray:
+    value = batch.get(key)
+    if value is None:
+        raise ValueError(
+            f"{special.name} needs batch[{key!r}], got a batch with the keys {sorted(batch)}: add {key!r} to the batch."
+        )
+    array = as_array(value)
+    if shape is not None and array.shape != shape:
+        raise ValueError(
+            f"batch[{key!r}] must have the shape of the weights: weights {shape} need {key} {shape}, got {array.shape}."
+        )
+    return array

@@ -1,0 +1,72 @@
+"""The weighted totals of a batch and their derivatives by weights and factor."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lossproof.impl._sums import exact_sum
+from lossproof.impl._tangents import is_present
+
+
+class Batch(NamedTuple):
+    """The arguments of `weighted_totals`: losses, z_losses, weights and in_range are [...], the factor is a scalar."""
+
+    losses: Array
+    z_losses: Array
+    weights: Array
+    factor: Array
+    in_range: Array
+
+
+def _usable(factor: Array) -> Array:
+    return jnp.isfinite(factor) & (factor != 0.0)
+
+
+def _safe_factor(factor: Array) -> Array:
+    return jnp.where(_usable(factor), factor, 1.0)
+
+
+def _coefficients(batch: Batch) -> Array:
+    """c_i = w_i / L, 0 for excluded tokens but with the derivative 1 / L at weight 0 (VALUE-5, GRAD-11)."""
+    usable = _usable(batch.factor)
+    known = usable & jnp.isfinite(batch.weights)
+    coefficients = jnp.where(known, batch.weights, 0.0) / _safe_factor(batch.factor)
+    undefined = ~known & (batch.weights != 0.0)
+    return jnp.where(batch.in_range, jnp.where(undefined, jnp.nan, coefficients), 0.0)  # [STATE-8, EXCL-2, EXCL-3]
+
+
+@jax.custom_jvp
+def weighted_totals(batch: Batch) -> tuple[Array, Array]:
+    """sum_i c_i loss_i and sum_i c_i z_i (VALUE-5)."""
+    excluded = ~batch.in_range | (batch.weights == 0.0)
+    coefficients = _coefficients(batch)
+    terms = (jnp.where(excluded, 0.0, coefficients * value) for value in (batch.losses, batch.z_losses))  # [EXCL-1]
+    loss, z_loss = (exact_sum(term) for term in terms)
+    return loss, z_loss
+
+
+def _weighted_totals_jvp(
+    primals: tuple[Batch], tangents: tuple[Any]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    (batch,), (dbatch,) = primals, tangents
+    out = weighted_totals(batch)
+    dtotals = [jnp.zeros_like(value) for value in out]
+    coefficients = _coefficients(batch)
+    factor = _safe_factor(batch.factor)
+    counted = batch.in_range & jnp.isfinite(batch.losses) & _usable(batch.factor)
+    for index, (values, dvalues) in enumerate(
+        ((batch.losses, dbatch.losses), (batch.z_losses, dbatch.z_losses)),
+    ):
+        if is_present(dvalues):
+            dtotals[index] += jnp.sum(coefficients * dvalues)
+        if is_present(dbatch.weights):
+            by_weight = jnp.where(counted, values, 0.0) / factor  # [GRAD-2]
+            dtotals[index] += jnp.sum(by_weight * dbatch.weights)
+        if is_present(dbatch.factor):
+            dtotals[index] -= (out[index] / factor) * dbatch.factor  # [GRAD-5]
+    return out, (dtotals[0], dtotals[1])
+
+
+weighted_totals.defjvp(_weighted_totals_jvp, symbolic_zeros=True)

@@ -1,0 +1,142 @@
+"""The bounds: functions of the case alone, and of the right kind."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from lossproof.conformance._bounds import Bounds, with_final_rounding
+from lossproof.conformance._case import DENSE, DTYPES, OUTPUTS, TOKEN, WEIGHTED
+from lossproof.conformance._draw import Options, cases, make, random_cotangents
+from lossproof.reference import LOSSPROOF, Convention
+
+FUNCTIONS = (TOKEN, WEIGHTED, DENSE)
+CONVENTIONS = (LOSSPROOF, Convention("uniform", subtract_entropy=False, add_z_loss=False, ignore_index=1))
+EVERY_BIT = 2.0**29  # between the unit roundoffs of float32 and float64
+
+searched = settings(
+    max_examples=40, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+
+
+def options(function):
+    """Which arguments a case has; label_smoothing, weights and the factor where the function takes them."""
+    hard = function != DENSE
+    smoothing = st.sampled_from([False, True, 0.0, 1.0]) if hard else st.just(False)
+    flag = st.booleans() if function == WEIGHTED else st.just(False)
+    z_loss = st.sampled_from([True, 0.0]) if function == DENSE else st.sampled_from([False, True, 0.0])
+    return st.builds(Options, smoothing=smoothing, z_loss=z_loss, weights=flag, factor=flag)
+
+
+def drawn(function, dtypes=tuple(DTYPES)):
+    return st.tuples(st.sampled_from(dtypes), options(function)).flatmap(lambda pair: cases(function, *pair))
+
+
+def all_of(case, grade, convention=LOSSPROOF):
+    """Every bound of a case by name, values and gradients."""
+    bounds = Bounds(case, convention, grade)
+    cotangents = random_cotangents(case, OUTPUTS[case.function], 3)
+    found = dict(bounds.values()) | {f"by {name}": bound for name, bound in bounds.gradients(cotangents).items()}
+    if case.function != DENSE:
+        found["hvp"] = bounds.hvp_row(np.ones(case.logits.shape))
+    return {name: np.asarray(bound, np.float64) for name, bound in found.items()}
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_bound_is_a_number_for_any_case(function, convention):
+    """Fails when a bound is NaN or negative: every comparison with it is then the same, whatever the error."""
+
+    @searched
+    @given(drawn(function), st.sampled_from(["A", "C"]))
+    def examine(case, grade):
+        for name, bound in all_of(case, grade, convention).items():
+            assert np.all(bound >= 0), (name, bound)
+
+    examine()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_bound_depends_on_the_case_alone(function):
+    """Fails when a bound remembers earlier cases, changes its inputs, or takes the error it judges into account."""
+
+    @searched
+    @given(drawn(function), drawn(function))
+    def examine(case, other):
+        inputs = {name: np.copy(value) for name, value in case.inputs.items()}
+        first = all_of(case, "A")
+        all_of(other, "C")
+        again = all_of(case.with_inputs(), "A")
+        assert first.keys() == again.keys()
+        for name, bound in first.items():
+            np.testing.assert_array_equal(again[name], bound)
+        for name, value in case.inputs.items():
+            np.testing.assert_array_equal(value, inputs[name])
+
+    examine()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_grade_c_allows_no_less_than_grade_a(function):
+    """Fails when the looser grade refuses what the stricter one allows."""
+
+    @searched
+    @given(drawn(function))
+    def examine(case):
+        strict, loose = all_of(case, "A"), all_of(case, "C")
+        for name, bound in strict.items():
+            assert np.all(loose[name] >= bound), (name, bound, loose[name])
+
+    examine()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_grade_c_grows_with_a_common_offset_and_grade_a_does_not(function):
+    """Fails when the two grades ask for the same: ACC-2 would say nothing."""
+    rng = np.random.default_rng(2)
+    x = np.round(rng.normal(size=(3, 8)) * 4)  # stays exact with the offset
+    targets = np.eye(8)[[0, 3, 5]] if function == DENSE else np.array([0, 3, 5])
+    extra = {"z_loss": 0.0} if function == DENSE else {}
+    near, far = (make(function, "float32", x + offset, targets, **extra) for offset in (0.0, 2.0**14))
+    for name in ("loss", "by logits"):
+        np.testing.assert_array_equal(all_of(near, "A")[name], all_of(far, "A")[name])
+        assert np.all(all_of(far, "C")[name] > all_of(near, "C")[name])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_bound_scales_with_the_unit_roundoff(function):
+    """Fails when a part of the bound is an absolute number, under which errors of float64 would hide."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(4, 16)).astype(np.float32)
+    targets = np.eye(16, dtype=np.float32)[rng.integers(0, 16, 4)] if function == DENSE else rng.integers(0, 16, 4)
+    extra = {"z_loss": 0.25} | ({"label_smoothing": 0.125} if function != DENSE else {})
+    extra |= {"weights": [1.0, 0.5, -2.0, 3.0], "loss_normalizing_factor": 4.0} if function == WEIGHTED else {}
+    single, double = (all_of(make(function, dtype, x, targets, **extra), "A") for dtype in ("float32", "float64"))
+    for name, bound in single.items():
+        ratio = bound[bound > 0] / double[name][bound > 0]
+        assert np.all(ratio > EVERY_BIT / 2) and np.all(ratio < EVERY_BIT * 2), (name, ratio)
+
+
+def test_excluded_tokens_have_a_bound_of_0():
+    """Fails when a token that does not count may have a value (EXCL)."""
+    x, targets = np.arange(12.0).reshape(4, 3), [0, -1, 3, 2]
+    for grade in ("A", "C"):
+        token = all_of(make(TOKEN, "float32", x, targets, z_loss=0.5, label_smoothing=0.25), grade)
+        for name in ("loss", "z_loss", "log_z", "by logits"):
+            counts = np.any(token[name].reshape(4, -1) > 0, axis=-1)
+            assert counts.tolist() == [True, False, False, True], name
+        batch = all_of(make(WEIGHTED, "float32", x, targets, weights=[0, 1, 1, 2], z_loss=0.5), grade)
+        for name in ("by logits", "hvp"):
+            assert np.any(batch[name] > 0, axis=-1).tolist() == [False, False, False, True], name
+        assert (batch["by weights"] > 0).tolist() == [True, False, False, True]  # GRAD-2: at weight 0 too
+        padding = all_of(make(WEIGHTED, "float32", x, targets, weights=[0, 1, 1, 0], z_loss=0.5), grade)
+        assert [float(padding[name]) for name in ("loss", "z_loss")] == [0, 0]
+
+
+def test_rounding_the_result_adds_to_a_bound_and_keeps_0():
+    """Fails when a gradient in bfloat16 is held to float32, or an excluded entry may round to something (ACC-5)."""
+    bound, size = np.array([0.0, 1e-7, 1e-7, 1e-7]), np.array([1.0, 1.0, 1e-30, np.inf])
+    for dtype in DTYPES:
+        rounded = with_final_rounding(bound, size, dtype)
+        assert rounded[0] == 0 and np.all(rounded[1:] > bound[1:]) and np.all(np.isfinite(rounded))
+    coarse, fine = (with_final_rounding(bound, size, dtype)[1] for dtype in ("bfloat16", "float32"))
+    assert coarse > fine

@@ -1,0 +1,90 @@
+"""The clauses: SPEC.md's, each cited, by units whose ids can be relied on."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from lossproof import golden
+from lossproof.conformance._case import DTYPES
+from lossproof.conformance._clauses import CLAUSES, GROUPS
+from lossproof.conformance._selection import SelectionError, selected_units
+from lossproof.conformance._units import SHORT, all_units
+
+SPEC = (Path(__file__).resolve().parents[2] / "SPEC.md").read_text(encoding="utf-8")
+UNIT = re.compile(rf"[a-z0-9_]+(\.[a-z0-9_-]+)+\[({'|'.join(SHORT.values())})-({'|'.join(DTYPES)})\]")
+
+
+def test_clauses_are_those_of_the_specification():
+    """Fails when SPEC.md and the suite name different clauses, or in another order."""
+    written = re.findall(r"^- \*\*([A-Z]+-\d+) \((.+?)\)\.\*\*", SPEC, re.MULTILINE)
+    assert list(CLAUSES.items()) == written
+    assert [clause for clause, count in Counter(clause for clause, _ in written).items() if count > 1] == []
+
+
+def test_groups_are_those_of_the_specification():
+    """Fails when a group of SPEC.md has no line in the summary."""
+    assert list(GROUPS) == re.findall(r"^## ([A-Z]+): ", SPEC, re.MULTILINE)
+    assert {clause.partition("-")[0] for clause in CLAUSES} == set(GROUPS)
+
+
+def test_numbers_of_a_group_have_no_gap():
+    """Fails when an id is skipped or used for a second clause: ids are permanent."""
+    for group in GROUPS:
+        numbers = [int(clause.partition("-")[2]) for clause in CLAUSES if clause.startswith(f"{group}-")]
+        assert numbers == list(range(1, len(numbers) + 1)), group
+
+
+def test_references_inside_the_specification_lead_somewhere():
+    """Fails when a clause points to one that does not exist."""
+    assert set(re.findall(r"\b[A-Z]{2,}-\d+\b", SPEC)) - set(CLAUSES) == set()
+
+
+def test_every_clause_is_cited():
+    """Fails when a clause is neither checked nor in a golden case: nobody would notice if it were broken."""
+    cited = {clause for unit in all_units() for clause in unit.check.clauses}
+    cited |= {clause for case in golden.load() for clause in case.clauses}
+    assert [clause for clause in CLAUSES if clause not in cited] == []
+    assert cited - set(CLAUSES) == set()
+
+
+def test_every_check_cites_a_clause():
+    """Fails when a check could fail without saying what was broken."""
+    assert [unit.id for unit in all_units() if not unit.check.clauses] == []
+
+
+def test_unit_ids_are_unique_and_of_one_form():
+    """Fails when a unit cannot be named on a command line, or two share a name."""
+    ids = [unit.id for unit in all_units()]
+    assert [name for name, count in Counter(ids).items() if count > 1] == []
+    assert [name for name in ids if not UNIT.fullmatch(name)] == []
+    assert ids == [unit.id for unit in all_units()]
+
+
+@pytest.mark.parametrize(
+    "only", ["values.hard_targets[token-float32]", "values.hard_targets", "values", "VALUE-1", "VALUE"]
+)
+def test_units_are_selected_by_unit_check_group_and_clause(only):
+    """Fails when --only selects another set of units than its name says."""
+    chosen = selected_units([only])
+    assert "values.hard_targets[token-float32]" in [unit.id for unit in chosen]
+    for unit in chosen:
+        named = [unit.id, unit.check.id, unit.check.id.partition(".")[0], *unit.check.clauses]
+        assert only in named or any(clause.startswith(f"{only}-") for clause in unit.check.clauses)
+    assert len(chosen) < len(all_units())
+
+
+def test_several_names_select_the_union_in_the_order_of_all():
+    """Fails when repeated --only options are an intersection, or change the order."""
+    both = [unit.id for unit in selected_units(["NORM-1", "VALUE-8"])]
+    apart = {unit.id for name in ("VALUE-8", "NORM-1") for unit in selected_units([name])}
+    assert both == [unit.id for unit in all_units() if unit.id in apart]
+    assert [unit.id for unit in selected_units([])] == [unit.id for unit in all_units()]
+
+
+@pytest.mark.parametrize("only", ["VALUE-99", "value", "", "values.", "values.hard_targets[token-float128]"])
+def test_a_name_that_fits_nothing_is_refused(only):
+    """Fails when a misspelt --only runs nothing and passes."""
+    with pytest.raises(SelectionError, match=re.escape(f"{only!r} names no unit")):
+        selected_units(["VALUE-1", only])

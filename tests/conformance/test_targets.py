@@ -1,0 +1,170 @@
+"""Targets: what a function offers, and the adapters of other libraries."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from lossproof.conformance import load_target
+from lossproof.conformance._bounds import Bounds
+from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
+from lossproof.conformance._draw import Options, cases, make, unit_cotangents
+from lossproof.conformance._exact import exact_gradients, exact_values
+from lossproof.conformance._judge import utilisation
+from lossproof.conformance._target import Unsupported
+from lossproof.conformance._targets import TargetError, function_target, module_target, parse_convention
+from lossproof.reference import LOSSPROOF, Convention
+
+ROW = np.float32([[0.5, -1.0, 2.0], [3.0, 0.0, 0.0]])
+TARGETS = [2, 0]
+
+
+def assert_right(target, case, arguments=("logits",)):
+    """Values and gradients of a case within grade C."""
+    bounds = Bounds(case, target.convention, "C")
+    values, expected = target.values(case), exact_values(case, target.convention)
+    for name, value in values.items():
+        assert np.all(utilisation(value, expected[name], bounds.values()[name]) <= 1), name
+    cotangents = unit_cotangents(case)
+    again, gradients = target.differentiate(case, cotangents)
+    assert again.keys() == values.keys()
+    allowed, exact = bounds.gradients(cotangents), exact_gradients(case, cotangents, target.convention)
+    for name in arguments:
+        assert np.all(utilisation(gradients[name], exact[name], allowed[name]) <= 1), name
+
+
+@pytest.mark.parametrize(
+    ("signature", "returns", "function", "outputs", "arguments"),
+    [
+        ("x, y", "x[..., 0]", TOKEN, ("loss",), ("logits", "targets")),
+        (
+            "logits, labels, label_smoothing=0.0",
+            "x[..., 0]",
+            TOKEN,
+            ("loss",),
+            ("logits", "targets", "label_smoothing"),
+        ),
+        ("x, y, z_loss=0.0", "(x[..., 0], x[..., 1])", TOKEN, ("loss", "z_loss"), ("logits", "targets", "z_loss")),
+        ("x, y, chunk=8", "(x[..., 0],) * 5", TOKEN, ("loss", "z_loss", "log_z"), ("logits", "targets")),
+        (
+            "x, y, weights=None, label_smoothing=0.0, z_loss=0.0, loss_normalizing_factor=None",
+            "(0.0,) * 3",
+            WEIGHTED,
+            ("loss", "z_loss", "weight_sum"),
+            ("logits", "targets", "weights", "label_smoothing", "z_loss", "loss_normalizing_factor"),
+        ),
+        ("x, y, weights", "(0.0,) * 3", WEIGHTED, ("loss", "z_loss", "weight_sum"), ("logits", "targets", "weights")),
+    ],
+)
+def test_a_function_offers_what_its_signature_says(signature, returns, function, outputs, arguments):
+    """Fails when a parameter is overlooked: its clauses are then unsupported; or one is made up."""
+    first = signature.partition(",")[0]
+    made = eval(f"lambda {signature}: {returns.replace('x', first)}")  # noqa: S307  the strings above
+    target = function_target("mine", made)
+    assert set(target.offers) == {function}
+    offer = target.offer(function)
+    assert (offer.outputs, offer.arguments) == (outputs, arguments)
+    assert not target.scalars_differentiable
+    with pytest.raises(Unsupported, match=f"mine has no {DENSE}"):
+        target.offer(DENSE)
+
+
+def test_a_module_offers_the_functions_it_has():
+    """Fails when a module with one of the functions is asked for the others, or loses its own."""
+
+    class Module:
+        @staticmethod
+        def token_cross_entropy(logits, targets, *, label_smoothing=0.0, z_loss=0.0):
+            del targets, label_smoothing, z_loss
+            return (logits[..., 0],) * 3
+
+    target = module_target("mine", Module)
+    assert set(target.offers) == {TOKEN}
+    with pytest.raises(TargetError, match="has none of the functions token_cross_entropy, "):
+        module_target("mine", object())
+
+
+@pytest.mark.parametrize("name", ["lossproof:token_cross_entropy", "lossproof:", "lossproof"])
+def test_lossproof_is_a_target_in_every_form(name):
+    """Fails when the implementation cannot be had by module:function, module: or its own name."""
+    case = make(TOKEN, "float32", ROW, TARGETS)
+    assert_right(load_target(name), case)
+
+
+def test_a_file_is_a_target(loss_file):
+    """Fails when file.py:function is not run, or not differentiated."""
+    target = load_target(loss_file("good"))
+    assert (target.convention, target.name) == (LOSSPROOF, loss_file("good"))
+    assert_right(target, make(TOKEN, "float32", ROW, TARGETS))
+
+
+def test_optax_passes_a_plain_case():
+    """Fails when optax's losses are called in another way than they are meant."""
+    pytest.importorskip("optax")
+    assert_right(load_target("optax"), make(TOKEN, "float32", ROW, TARGETS))
+    assert_right(load_target("optax-dense"), make(DENSE, "float32", ROW, np.eye(3)[TARGETS]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_torch_passes_a_plain_case(dtype):
+    """Fails when torch's loss is called in another way than it is meant; -100 is ignored."""
+    pytest.importorskip("torch")
+    target = load_target("torch")
+    assert_right(target, make(TOKEN, dtype, ROW, TARGETS, label_smoothing=0.25))
+    ignored = target.values(make(TOKEN, dtype, ROW, [2, -100]))["loss"]
+    assert ignored[1] == 0 and ignored[0] > 0
+
+
+def test_torch_keeps_bfloat16():
+    """Fails when bfloat16 is widened on the way, so that torch is judged on another type's arithmetic."""
+    pytest.importorskip("torch")
+    case = make(TOKEN, "bfloat16", ROW, TARGETS)
+    values, gradients = load_target("torch").differentiate(case, unit_cotangents(case))
+    assert (values["loss"].dtype.name, gradients["logits"].dtype.name) == ("bfloat16", "bfloat16")
+
+
+def test_the_uniform_convention_is_torchs_cross_entropy():
+    """Fails when Convention(uniform, no entropy) is not what torch computes: its users would be judged unfairly."""
+    torch = pytest.importorskip("torch")
+    convention = Convention("uniform", subtract_entropy=False, add_z_loss=False, ignore_index=-100)
+
+    @settings(max_examples=40, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(cases(TOKEN, "float64", Options(smoothing=True)))
+    def examine(case):
+        classes = case.logits.shape[-1]
+        actual = torch.nn.functional.cross_entropy(
+            torch.from_numpy(case.logits.reshape(-1, classes).copy()),
+            torch.from_numpy(case.inputs["targets"].reshape(-1).astype(np.int64)),
+            label_smoothing=case.inputs["label_smoothing"],
+            reduction="none",
+        )
+        expected = exact_values(case, convention)["loss"]
+        bound = Bounds(case, convention, "C").values()["loss"]
+        assert np.all(utilisation(actual.numpy().reshape(bound.shape), expected, bound) <= 1)
+
+    examine()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", None),
+        ("others", LOSSPROOF),
+        ("uniform", Convention("uniform")),
+        ("no-entropy", Convention(subtract_entropy=False)),
+        ("uniform no-entropy", Convention("uniform", subtract_entropy=False)),
+        ("  no-entropy   uniform ", Convention("uniform", subtract_entropy=False)),
+        ("others entropy", LOSSPROOF),
+    ],
+)
+def test_conventions_are_words(words, expected):
+    """Fails when a declared convention is another one."""
+    assert parse_convention(words) == expected
+
+
+def test_arguments_reach_a_target_at_their_own_type(loss_file):
+    """Fails when bfloat16 logits are widened before the target sees them: ACC-5 and SHAPE-3 would pass for free."""
+    target = load_target(loss_file("return value.astype(logits.dtype)"))
+    for dtype in ("bfloat16", "float16", "float32", "float64"):
+        assert target.values(make(TOKEN, dtype, ROW, TARGETS))["loss"].dtype.name == dtype
+    assert jnp.zeros(1).dtype == jnp.float32  # 64 bits are off again

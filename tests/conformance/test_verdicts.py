@@ -1,0 +1,132 @@
+"""What a run says of a target: it conforms, it does not, or there is no verdict."""
+
+import pytest
+
+from lossproof.conformance import Result, Summary
+from lossproof.conformance._case import TOKEN
+from lossproof.conformance._judge import Violation, VoidCaseError
+from lossproof.conformance._result import FAIL, INTERNAL, PASS, UNSUPPORTED, VOID
+from lossproof.conformance._target import Offer, Target, Unsupported
+from lossproof.conformance._units import Check, Unit, run_unit
+
+HARD = "values.hard_targets[token-float32]"
+
+
+class Silent(Target):
+    """Offers a function that nobody calls."""
+
+    name = "silent"
+    offers = {TOKEN: Offer(("loss",), ("logits", "targets"))}  # noqa: RUF012  not shared
+
+
+def unit(body):
+    return Unit(Check("group.name", ("VALUE-1",), (TOKEN,), ("float32",), body), TOKEN, "float32")
+
+
+def raising(error):
+    def body(_):
+        raise error
+
+    return body
+
+
+def result(verdict, cases=1):
+    return Result(f"group.name[token-{verdict}]", ("VALUE-1",), verdict, cases=cases)
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict", "message"),
+    [
+        (lambda run: setattr(run.tally, "cases", 1), PASS, ""),
+        (lambda run: None, VOID, "no case was judged"),  # noqa: ARG005
+        (raising(Unsupported("not here")), UNSUPPORTED, "not here"),
+        (raising(Violation("wrong")), FAIL, "wrong"),
+        (raising(VoidCaseError("too loose")), VOID, "too loose"),
+        (raising(ZeroDivisionError("oh")), INTERNAL, "ZeroDivisionError: oh"),
+    ],
+)
+def test_what_a_check_does_decides_its_verdict(body, verdict, message):
+    """Fails when a check that judged nothing passes, or an error of the suite counts against the target."""
+    found = run_unit(unit(body), Silent(), "smoke", 0)
+    assert found.verdict == verdict
+    assert message in found.message
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ([PASS], 0),
+        ([PASS, UNSUPPORTED], 0),
+        ([PASS, FAIL], 1),
+        ([FAIL, UNSUPPORTED], 1),
+        ([], 3),
+        ([UNSUPPORTED, UNSUPPORTED], 3),
+        ([PASS, VOID], 3),
+        ([PASS, INTERNAL], 3),
+        ([FAIL, INTERNAL], 3),
+        ([FAIL, VOID], 3),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst(verdicts, code):
+    """Fails when a run that judged nothing, or broke, ends as if the target conformed or not."""
+    assert Summary([result(verdict) for verdict in verdicts]).exit_code() == code
+
+
+def test_a_result_survives_the_way_between_processes():
+    """Fails when a worker's result comes back as another one."""
+    import json
+
+    first = Result(
+        HARD, ("VALUE-1", "ACC-1"), FAIL, "wrong", cases=3, values=0.1, gradients=2.5, worst="x", seconds=1.5
+    )
+    again = Result.from_json(json.loads(json.dumps(first.to_json())))
+    assert again == first and again.seconds == first.seconds
+
+
+def test_a_good_loss_conforms(check, loss_file):
+    """Fails when a right answer is refused."""
+    answer = check(loss_file("good"), only=[HARD])
+    assert answer.exit_code == 0, answer.output
+    assert "conforms: 1 clauses pass, 0 fail" in answer.stdout
+    assert "smoke is no conformance result" in answer.stdout and "Only part of the suite" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("30 % off", "times the allowed error"),
+        ("nan", "loss[0] is nan"),
+        ("wrong shape", "loss must have the shape"),
+        ("wrong rank", "loss must have the shape"),
+        ("raises", "raised ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_broken_loss_does_not_conform(check, loss_file, end, words):
+    """Fails when a target that errs, in whatever way, passes or crashes the suite."""
+    answer = check(loss_file(end), only=[HARD])
+    assert answer.exit_code == 1, answer.output
+    assert "does not conform" in answer.stdout and "VALUE-1 (hard targets)" in answer.stdout
+    assert words in answer.stdout
+    assert "Traceback" not in answer.output
+
+
+def test_a_target_that_supports_nothing_of_it_gets_no_verdict(check, loss_file):
+    """Fails when "unsupported" everywhere counts as passed."""
+    answer = check(loss_file("good"), only=["values.label_smoothing"])
+    assert answer.exit_code == 3, answer.output
+    assert "no verdict" in answer.stdout and "has no argument label_smoothing" in answer.stdout
+
+
+def test_the_printed_command_repeats_the_failure(check, repeat, loss_file):
+    """Fails when the command under a failure runs something else: another seed, level, unit or convention."""
+    first = check(loss_file("30 % off"), "--seed", "11", "--convention", "uniform no-entropy", only=[HARD])
+    again = repeat(first.stdout)
+    assert (first.exit_code, again.exit_code) == (1, 1)
+
+    def told(answer):
+        return [line for line in answer.stdout.splitlines() if line.startswith((" ", "fail"))]
+
+    assert told(first) == told(again) and len(told(first)) >= 3
+    command = next(line for line in first.stdout.splitlines() if "again: " in line)
+    for words in ("--level smoke", "--seed 11", f"--only '{HARD}'", "--convention 'uniform no-entropy'"):
+        assert words in command

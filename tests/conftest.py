@@ -1,0 +1,8 @@
+"""What every test runs under: jax where it refuses to guess."""
+
+import jax
+
+# Promotion that jax would do silently hides a value carried in another type; the code must ask for every one.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+# Broadcasting that adds axes hides a shape mistake (SHAPE-1: nothing is broadcast).
+jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,0 +1,166 @@
+"""Inputs: taken exactly, or refused with a message that helps."""
+
+import decimal
+import math
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+
+from lossproof import reference
+from lossproof.reference._inputs import exact_array, exact_scalar
+
+from ._kinds import holds, same
+
+NUMBERS = [[0.1, -2.5, 3e-39], [65504.0, 0.0, 1 / 3]]
+FLOATS = ["bfloat16", "float16", "float32", "float64"]
+
+
+def rounded(dtype):
+    """The numbers as the type holds them, through an array of that type and one of float64, which holds them all."""
+    return np.asarray(NUMBERS).astype(getattr(ml_dtypes, dtype, dtype)).astype(np.float64).ravel().tolist()
+
+
+def torch_array(numbers, dtype):
+    torch = pytest.importorskip("torch")
+    return torch.tensor(numbers, dtype=torch.float64).to(getattr(torch, dtype))
+
+
+SOURCES = {
+    "numpy": lambda numbers, dtype: np.asarray(numbers).astype(getattr(ml_dtypes, dtype, dtype)),
+    "jax": lambda numbers, dtype: jnp.asarray(np.asarray(numbers).astype(getattr(ml_dtypes, dtype, dtype))),
+    "torch": torch_array,
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_an_array_is_the_numbers_it_encodes(source, dtype):
+    """Fails when an input is rounded or widened wrongly on its way in: the answers are then exact for other numbers."""
+    with jax.enable_x64(True):
+        array = exact_array("logits", SOURCES[source](NUMBERS, dtype))
+    assert array.shape == (2, 3)
+    assert list(array.values) == rounded(dtype)
+    assert {type(value) for value in array.values} == {float}
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+def test_integers_are_read_at_full_width(dtype):
+    """Fails when a target beyond 32 bits is wrapped (SHAPE-2)."""
+    ends = [int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)]
+    assert exact_array("targets", np.array(ends, dtype)).values == tuple(ends)
+
+
+def test_nested_lists_tuples_and_fractions_are_exact():
+    """Fails when a plain Python number is sent through a float."""
+    array = exact_array("logits", [(1, Fraction(1, 3)), [10**30, 0.1]])
+    assert array.shape == (2, 2)
+    assert array.values == (1, Fraction(1, 3), 10**30, 0.1)
+    assert array.rows() == [(1, Fraction(1, 3)), (10**30, 0.1)]
+    assert exact_array("targets", 3).shape == () and exact_array("targets", []).shape == (0,)
+    assert exact_array("weights", [True, False]).values == (1, 0)
+
+
+def test_sources_agree_on_the_answer():
+    """Fails when the same numbers give another answer from another library."""
+    row = [[0.5, 1.25, -3.0]]
+    expected = reference.token_cross_entropy(row, [1]).loss
+    for source, make in SOURCES.items():
+        targets = np.array([1]) if source != "jax" else jnp.asarray([1])
+        actual = reference.token_cross_entropy(make(row, "float32"), targets).loss
+        assert same(actual, expected), source
+
+
+@pytest.mark.parametrize(
+    ("array", "named"),
+    [
+        ("abc", "str"),
+        ([["a"]], "str"),
+        ([1j], "complex"),
+        ([None], "NoneType"),
+        ([decimal.Decimal(1)], "Decimal"),
+        ([{}], "dict"),
+    ],
+)
+def test_what_is_not_a_real_number_is_refused_by_type(array, named):
+    """Fails when an element that is no number passes, or the message does not say which argument and type."""
+    with pytest.raises(TypeError, match=rf"logits must hold real numbers, got .*\({named}\)"):
+        exact_array("logits", array)
+    with pytest.raises(TypeError, match="logits must hold real numbers"):
+        exact_array("logits", np.array([1j]))
+
+
+@pytest.mark.parametrize("array", [[[1, 2], [3]], [[1], 2], [[[1]], [[1, 2]]]])
+def test_ragged_lists_are_refused(array):
+    """Fails when a list that is no array is flattened."""
+    with pytest.raises(ValueError, match="logits must be a rectangular array"):
+        exact_array("logits", array)
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "0.1", 1j, None, [0.1], decimal.Decimal(1)])
+def test_what_is_not_a_real_scalar_is_refused(value):
+    """Fails when a bool, string or complex number passes for a scalar (SHAPE-6)."""
+    with pytest.raises(TypeError, match="z_loss must be a real number, got z_loss="):
+        exact_scalar("z_loss", value)
+
+
+def test_arrays_with_axes_are_no_scalars():
+    """Fails when a vector passes for a scalar, or the message hides its shape (SHAPE-6)."""
+    with pytest.raises(ValueError, match=r"z_loss must be a scalar, got an array of shape \(1,\)"):
+        exact_scalar("z_loss", np.zeros(1))
+    scalars = [
+        exact_scalar("z_loss", number) for number in (np.float32(0.1), np.array(2), jnp.asarray(0.5), Fraction(1, 3), 7)
+    ]
+    assert scalars == [float(np.float32(0.1)), 2, 0.5, Fraction(1, 3), 7]
+
+
+@pytest.mark.parametrize("smoothing", [-1e-300, 1 + 2.0**-52, 2, math.nan, math.inf])
+def test_smoothing_outside_its_range_is_refused(smoothing):
+    """Fails when e outside [0, 1] gives a number (SHAPE-5)."""
+    for function in (reference.token_cross_entropy, reference.compute_weighted_cross_entropy):
+        with pytest.raises(
+            ValueError, match=f"label_smoothing must be between 0 and 1, got label_smoothing={smoothing}"
+        ):
+            function([[0, 1]], [0], label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize("targets", [[0], [[0, 0]], [0, 0, 0], 0, [[0], [0]]])
+def test_targets_of_another_shape_are_refused(targets):
+    """Fails when a shape is broadcast (SHAPE-1)."""
+    shape = exact_array("targets", targets).shape
+    with pytest.raises(ValueError, match="targets must have the shape") as refusal:
+        reference.token_cross_entropy([[0, 1], [2, 3]], targets)
+    assert all(str(named) in str(refusal.value) for named in ((2, 2), (2,), shape))
+
+
+def test_weights_and_dense_targets_of_another_shape_are_refused():
+    """Fails when weights or dense targets are broadcast (SHAPE-1)."""
+    with pytest.raises(ValueError, match=r"logits \(2, 2\) need weights \(2,\), got \(1,\)"):
+        reference.compute_weighted_cross_entropy([[0, 1], [2, 3]], [0, 0], [1])
+    with pytest.raises(ValueError, match=r"logits \(1, 2\) need targets \(1, 2\), got \(2,\)"):
+        reference.cross_entropy_with_logits([[0, 1]], [0, 1], 0)
+    with pytest.raises(ValueError, match=r"at least one class: got logits \(1, 0\)"):
+        reference.token_cross_entropy(np.zeros((1, 0)), [0])
+    with pytest.raises(ValueError, match=r"cotangent of loss must have the shape \(1,\), got \(\)"):
+        reference.token_cross_entropy_gradients([[0, 1]], [0], cotangents={"loss": 1})
+
+
+def test_targets_must_be_integers():
+    """Fails when 1.0 passes for a class (SHAPE-2)."""
+    with pytest.raises(TypeError, match="targets must be integers"):
+        reference.token_cross_entropy([[0, 1]], [1.0])
+
+
+def test_any_shape_in_front_of_the_classes_is_kept():
+    """Fails when arrays with more axes come back flat or transposed."""
+    logits, targets = np.arange(24.0).reshape(2, 3, 4), np.arange(6).reshape(2, 3) % 4
+    answer = reference.token_cross_entropy(logits, targets)
+    gradient = reference.token_cross_entropy_gradients(logits, targets, cotangents={"loss": np.ones((2, 3))})
+    assert (answer.loss.shape, gradient.logits.shape) == ((2, 3), (2, 3, 4))
+    alone = reference.token_cross_entropy(logits[1, 2][None], targets[1, 2][None])
+    assert same([answer.loss.values[5]], alone.loss)
+    assert holds(reference.compute_weighted_cross_entropy(logits, targets).weight_sum, 6)
