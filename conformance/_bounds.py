@@ -37,6 +37,7 @@ def depth(length: int) -> int:
     return min(max(length - 1, 0), SEQUENTIAL + int(np.ceil(np.log2(max(length, 1)))))
 
 
+@np.errstate(over="ignore")
 def with_final_rounding(bound: Array, magnitude: Array, dtype: str) -> Array:
     """ACC-5: the bound on a result that is rounded once more, to `dtype`, keeping its subnormals where the
     hardware does.

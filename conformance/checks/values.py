@@ -98,8 +98,8 @@ def one_value(run: Run) -> None:
                 apart = np.abs(value.astype(np.float64) - other) > 2 * bounds[name]
             if np.any(apart):
                 raise Violation(
-                    f"{name} is {value[apart].ravel()[0]!r} on its own and "
-                    f"{other[apart].ravel()[0]!r} under differentiation; "
+                    f"{name} is {float(value[apart].ravel()[0])!r} on its own and "
+                    f"{float(other[apart].ravel()[0])!r} under differentiation; "
                     f"{case.describe()}"
                 )
         run.tally.cases += 1

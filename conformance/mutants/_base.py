@@ -4,7 +4,6 @@ It shares no code with lossproof.impl, so that the suite is seen to accept more 
 """
 
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -33,13 +32,12 @@ def compute_weighted_cross_entropy(
         "loss_normalizing_factor", 1.0 if loss_normalizing_factor is None else loss_normalizing_factor, carried
     )
     in_range = _in_range(logits, targets)
-    counts = in_range & (weights != 0)
     _, raw, _, _ = _tokens(lax.stop_gradient(logits), targets, e, k, ~in_range)
     dead = ~in_range | ((weights == 0) & ~jnp.isfinite(lax.stop_gradient(raw)))
     _, loss, z, _ = _tokens(logits, targets, e, k, dead)
-    coefficient = _coefficients(weights, factor, counts, in_range)
-    loss, z = (jnp.where(dead, 0, _product(coefficient, loss, value)) for value in (loss, z))
-    weight_sum = _total(jnp.where(in_range, weights, 0))
+    counted = jnp.where(in_range, weights, 0)
+    loss, z = (jnp.where(dead, 0, _contribution(counted, factor, loss, value)) for value in (loss, z))
+    weight_sum = _total(counted)
     return _total(loss), _total(z), weight_sum
 
 
@@ -53,8 +51,9 @@ def cross_entropy_with_logits(logits, targets, z_loss):
     carried = _carried(logits)
     k = _finite(_scalar("z_loss", z_loss, carried))
     q = targets.astype(carried)
-    loss, z, _ = _terms(logits.astype(carried), _finite(q), k)
-    return loss, jnp.where(jnp.all(jnp.isfinite(q), axis=-1), z, jnp.nan)
+    defined = jnp.all(jnp.isfinite(q), axis=-1, keepdims=True)
+    loss, z, _ = _terms(logits.astype(carried) + jnp.where(defined, 0, jnp.nan).astype(carried), q, k)
+    return loss, z
 
 
 def _tokens(logits, targets, e, k, dead):
@@ -62,17 +61,14 @@ def _tokens(logits, targets, e, k, dead):
     carried = _carried(logits)
     x = jnp.where(dead[..., None], 0, logits.astype(carried))
     classes = x.shape[-1]
-    valid = (e >= 0) & (e <= 1)
-    on, off = (
-        (jnp.where(valid, 1 - e, jnp.nan), e / (classes - 1))
-        if classes > 1
-        else (jnp.where(valid, 1, jnp.nan) + 0 * e, 0 * e)
-    )
+    known = lax.stop_gradient(e)
+    on, off, entropy = 1.0, 0.0, 0.0
+    if classes > 1:
+        on, off, entropy = 1 - known, known / (classes - 1), _entropy(known, classes)
     is_target = jnp.arange(classes) == targets[..., None]
-    q = jnp.where(is_target, on, off)
+    q = jnp.where((known >= 0) & (known <= 1), jnp.where(is_target, on, off), jnp.nan).astype(carried)
     loss, z, log_z = _terms(x, q, k)
-    entropy = _entropy(e, classes) if classes > 1 else 0
-    return x, loss - entropy, z, log_z
+    return x, _along_smoothing(loss - entropy, _smoothing_slope(x, is_target, e), e), z, log_z
 
 
 @jax.custom_jvp
@@ -99,10 +95,10 @@ def _terms_jvp(primals, tangents):
         dz = dz + jnp.sum(z_row * dx, axis=-1)
         dlse = dlse + jnp.sum(p * dx, axis=-1)
     if not _absent(dq):
-        dloss = dloss + jnp.sum(2 * _shortfall(x)[0] * dq, axis=-1)
+        dloss = dloss + jnp.sum(_times(2 * _shortfall(x)[0], dq), axis=-1)
     if not _absent(dk):
         square = _lse(x) ** 2
-        dloss, dz = dloss + square * dk, dz + square * dk
+        dloss, dz = dloss + _times(square, dk), dz + _times(square, dk)
     return out, (dloss, dz, dlse)
 
 
@@ -152,37 +148,65 @@ def _lse_jvp(primals, tangents):
     return _lse(*primals), jnp.sum(_softmax(primals[0])[0] * tangents[0], axis=-1)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _entropy(e, classes):
     on = jnp.where(e == 1, 0, (1 - e) * jnp.log1p(-e))
     off = jnp.where(e == 0, 0, e * (jnp.log(e) - math.log(classes - 1)))
     return -(on + off)
 
 
-@_entropy.defjvp
-def _entropy_jvp(classes, primals, tangents):
-    (e,), (de,) = primals, tangents
-    slope = jnp.log1p(-e) + math.log(classes - 1) - jnp.log(e)
-    return _entropy(e, classes), slope * de
-
-
-def _coefficients(weights, factor, counts, in_range):
-    """w / L, 0 and with derivative 1 / L for weight 0, NaN where w or L is no number."""
-    usable = jnp.isfinite(factor) & (factor != 0)
-    plain = jnp.where(usable & jnp.isfinite(weights), weights, 0) / jnp.where(usable, factor, 1)
-    return jnp.where(counts & ~(usable & jnp.isfinite(weights)), jnp.nan, plain)
+def _smoothing_slope(x, is_target, e):
+    """The derivative of a token's loss by e; an infinite lse - x_j outweighs the logarithm."""
+    if x.shape[-1] == 1:
+        return jnp.zeros(x.shape[:-1], x.dtype)
+    others = x.shape[-1] - 1
+    half, _ = _shortfall(x)
+    moved = 2 * (
+        jnp.sum(jnp.where(is_target, 0, half / others), axis=-1) - jnp.sum(jnp.where(is_target, half, 0), axis=-1)
+    )
+    of_entropy = jnp.log1p(-e) + math.log(others) - jnp.log(e)
+    return jnp.where(jnp.isinf(moved) & jnp.isinf(of_entropy), moved, moved - of_entropy)
 
 
 @jax.custom_jvp
-def _product(coefficient, loss, value):
-    return jnp.where(coefficient == 0, 0, coefficient * value)
+def _along_smoothing(loss, slope, e):
+    return loss
 
 
-@_product.defjvp
-def _product_jvp(primals, tangents):
-    (coefficient, loss, value), (dcoefficient, _, dvalue) = primals, tangents
-    by_coefficient = jnp.where(jnp.isfinite(loss), value, 0)
-    return _product(*primals), by_coefficient * dcoefficient + coefficient * dvalue
+@_along_smoothing.defjvp
+def _along_smoothing_jvp(primals, tangents):
+    return primals[0], tangents[0] + _times(primals[1], tangents[2])
+
+
+def _times(coefficient, tangent):
+    """Their product with 0 * inf = 0, linear in the tangent: inf comes from two finite factors."""
+    huge = jnp.asarray(2.0 ** (jnp.finfo(coefficient.dtype).maxexp - 28), coefficient.dtype)
+    infinite = jnp.isinf(coefficient)
+    once = jnp.where(infinite, jnp.copysign(huge, coefficient), coefficient) * tangent
+    return once * jnp.where(infinite, huge, 1)
+
+
+def _coefficient(weights, factor):
+    """w / L; NaN where w or L is no number, but 0 for weight 0."""
+    usable = jnp.isfinite(factor) & (factor != 0)
+    known = usable & jnp.isfinite(weights)
+    plain = jnp.where(known, weights, 0) / jnp.where(usable, factor, 1)
+    return jnp.where((weights != 0) & ~known, jnp.nan, plain)
+
+
+@jax.custom_jvp
+def _contribution(weights, factor, loss, value):
+    return jnp.where(weights == 0, 0, _coefficient(weights, factor) * value)
+
+
+@_contribution.defjvp
+def _contribution_jvp(primals, tangents):
+    weights, factor, loss, value = primals
+    dweights, dfactor, _, dvalue = tangents
+    out = _contribution(*primals)
+    usable = jnp.isfinite(factor) & (factor != 0)
+    safe = jnp.where(usable, factor, 1)
+    by_weight = jnp.where(jnp.isfinite(loss) & usable, value, 0) / safe
+    return out, _coefficient(weights, factor) * dvalue + by_weight * dweights - out / safe * dfactor
 
 
 def _total(terms):
