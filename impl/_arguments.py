@@ -60,8 +60,10 @@ def canonical_targets(value: object, logits: Array) -> Array:
         targets = targets.astype(np.int32)
     if isinstance(targets, Array):
         return jnp.where((targets >= 0) & (targets < classes), targets.astype(jnp.int32), -1)
-    # Judged before jax sees them: without x64 it would read 2^32 as 0.
-    return jnp.asarray(np.where((targets >= 0) & (targets < classes), targets, -1).astype(np.int32))
+    # Judged before jax sees them: without x64 it would read 2^32 as 0. The -1 comes after the change of type, because
+    # numpy refuses it beside unsigned integers.
+    in_range = (targets >= 0) & (targets < classes)
+    return jnp.asarray(np.where(in_range, np.where(in_range, targets, 0).astype(np.int32), np.int32(-1)))
 
 
 def canonical_weights(value: object, logits: Array, carried: jnp.dtype) -> Array:

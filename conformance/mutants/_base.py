@@ -261,7 +261,8 @@ def _checked(logits, targets, label_smoothing, z_loss):
     logits = _checked_logits(logits)
     carried = _carried(logits)
     if isinstance(targets, np.ndarray) and targets.dtype.itemsize == 8:
-        targets = np.where((targets < 0) | (targets >= logits.shape[-1]), -1, targets).astype(np.int32)
+        inside = (targets >= 0) & (targets < logits.shape[-1])
+        targets = np.where(inside, np.where(inside, targets, 0).astype(np.int32), np.int32(-1))
     targets = jnp.asarray(targets)
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(f"targets must be integers, got {targets.dtype}")
