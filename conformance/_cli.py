@@ -14,7 +14,15 @@ from lossproof.conformance._result import FAIL, Result
 from lossproof.conformance._run import EXAMPLES
 from lossproof.conformance._runner import Request, run
 from lossproof.conformance._selection import SelectionError, selected_units
-from lossproof.conformance._summary import CONFORMS, DOES_NOT_CONFORM, INTERNAL_ERROR, USAGE, Summary, print_summary
+from lossproof.conformance._summary import (
+    CONFORMS,
+    DOES_NOT_CONFORM,
+    INTERNAL_ERROR,
+    INTERRUPTED,
+    USAGE,
+    Summary,
+    print_summary,
+)
 from lossproof.conformance._targets import TargetError, load_target, parse_convention
 from lossproof.golden import GoldenError, cli as golden_cli
 
@@ -79,7 +87,11 @@ def check(target: str, level: str, only: tuple[str, ...], seed: int, workers: in
             failures.extend([result.unit] if result.verdict == FAIL else [])
             progress.update(task, advance=1, failed=f"{len(failures)} failed" if failures else "")
 
-        summary = Summary(run(request, advance))
+        try:
+            summary = Summary(run(request, advance))
+        except KeyboardInterrupt:
+            errors.print("lossproof: interrupted, so there is no verdict")
+            sys.exit(INTERRUPTED)
     print_summary(summary, request, _console(), time.perf_counter() - started)
     sys.exit(summary.exit_code())
 

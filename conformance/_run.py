@@ -56,9 +56,13 @@ class Run:
     """
 
     def __init__(self, target: Target, function: str, dtype: str, level: str, seed: int) -> None:
-        self.target, self.function, self.dtype, self.level, self.seed = target, function, dtype, level, seed
-        self.tally = Tally()
-        self._climb = 0.0  # the largest utilisation of the present draw, for hypothesis.target
+        self.target: Target = target
+        self.function: str = function
+        self.dtype: str = dtype
+        self.level: str = level
+        self.seed: int = seed
+        self.tally: Tally = Tally()
+        self._climb: float = 0.0  # the largest utilisation of the present draw, for hypothesis.target
 
     # What the target can do.
 
@@ -89,6 +93,16 @@ class Run:
     def has(self, argument: str) -> bool:
         """Whether the function takes an argument."""
         return argument in self.target.offer(self.function).arguments
+
+    @property
+    def everything(self) -> Options:
+        """All the arguments that the function takes."""
+        return Options(
+            smoothing=self.has("label_smoothing"),
+            z_loss=self.has("z_loss"),
+            weights=self.has("weights"),
+            factor=self.has("loss_normalizing_factor"),
+        )
 
     def require_scalar_derivatives(self) -> None:
         """Raises Unsupported unless scalars may be differentiated."""

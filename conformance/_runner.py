@@ -42,6 +42,11 @@ class Recorder:
 
     progress: Callable[[Result], None]
     results: dict[str, Result] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Notes that the user stopped the run; pytest goes on to end in good order."""
+        self.interrupted = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keeps the result; a unit that died without one counts as internal."""
@@ -70,11 +75,14 @@ def run(request: Request, progress: Callable[[Result], None]) -> list[Result]:
 
     Raises:
       SelectionError: nothing fits `only`.
+      KeyboardInterrupt: the user stopped the run.
     """
     recorder = Recorder(progress)
     units = selected_units(request.only)
     with _quiet_environment():
         pytest.main(_command(request), plugins=[recorder])
+    if recorder.interrupted:
+        raise KeyboardInterrupt
     return [
         recorder.results.get(unit.id) or Result(unit.id, unit.check.clauses, INTERNAL, "it was never run")
         for unit in units

@@ -14,6 +14,7 @@ from lossproof.conformance._runner import Request
 
 # Exit codes.
 CONFORMS, DOES_NOT_CONFORM, USAGE, INTERNAL_ERROR = 0, 1, 2, 3
+INTERRUPTED = 130  # as shells have it for SIGINT
 
 _TELLING = ("float32", "float64", "bfloat16", "float16")
 
@@ -58,7 +59,7 @@ class Summary:
 def print_summary(summary: Summary, request: Request, console: Console, seconds: float) -> None:
     """Prints one line per clause group, then what failed, what was unsupported and the verdict."""
     console.print(_table(summary))
-    for result in [*summary.of(INTERNAL), *summary.of(VOID), *_one_per_check(summary.results)]:
+    for result in [*_one_per_message(summary), *_one_per_check(summary.results)]:
         console.print(
             f"[bold red]{result.verdict}[/] {escape(result.unit)}  {_titled(result.broken or result.clauses)}",
             soft_wrap=True,
@@ -116,6 +117,17 @@ def _table(summary: Summary) -> Table:
             *(f"{share:.2f}" if share else "-" for share in largest),
         )
     return table
+
+
+def _one_per_message(summary: Summary) -> list[Result]:
+    """What the suite itself failed in: the first unit of each message, with the number of the others."""
+    grouped: dict[str, list[Result]] = {}
+    for result in [*summary.of(INTERNAL), *summary.of(VOID)]:
+        grouped.setdefault(result.message, []).append(result)
+    return [
+        replace(first, message=f"{first.message}\n     and so {len(others)} other units") if others else first
+        for first, *others in grouped.values()
+    ]
 
 
 def _one_per_check(results: Sequence[Result]) -> list[Result]:

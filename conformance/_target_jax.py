@@ -34,8 +34,11 @@ class JaxTarget(Target):
         *,
         scalars_differentiable: bool = True,
     ) -> None:
-        self.name, self.functions, self.offers, self.convention = name, functions, offers, convention
-        self.scalars_differentiable = scalars_differentiable
+        self.name: str = name
+        self.functions: Mapping[str, Callable[..., Any]] = functions
+        self.offers: Mapping[str, Offer] = offers
+        self.convention: Convention = convention
+        self.scalars_differentiable: bool = scalars_differentiable
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def call(self, function: str, arguments: Mapping[str, Any]) -> Any:

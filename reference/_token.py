@@ -5,6 +5,7 @@ has the maximum,
 so that no digits cancel for a confident model: lse - x_j = d_j + log1p(r), and 1 - p_j = r / (1 + r) at the maximum.
 """
 
+import abc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,20 +39,20 @@ class Convention:
 LOSSPROOF = Convention()
 
 
-class Target:
+class Target(abc.ABC):
     """The weights q_j of one token, at the working precision."""
 
+    @abc.abstractmethod
     def weights(self) -> list[Interval]:
         """q_j."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def rests(self) -> list[Interval]:
         """Q - q_j, without cancellation where Q and q_j are exact."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def entropy(self) -> Interval:
         """The constant H."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

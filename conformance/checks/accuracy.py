@@ -40,12 +40,7 @@ def gradient(run: Run) -> None:
     run.explore(run.cases(shapes=run.wide, bare=True), lambda case: run.check_gradients(case, grade="A"), 0.6)
     strategy = run.cases(kinds=["confident"], magnitudes=LEADS)
     run.explore(strategy, lambda case: run.check_gradients(case, grade="A"), 0.4)
-    options = Options(
-        smoothing=run.has("label_smoothing"),
-        z_loss=run.has("z_loss"),
-        weights=run.has("weights"),
-        factor=run.has("loss_normalizing_factor"),
-    )
+    options = run.everything
     run.explore(run.cases(options), lambda case: run.check_gradients(case, grade="A"), 0.4)
 
 
@@ -53,12 +48,7 @@ def gradient(run: Run) -> None:
 def values(run: Run) -> None:
     """Every output, with everything in play: carried in float32 or float64, never in the logits' own 16 bits."""
     run.require(outputs=["loss"])
-    options = Options(
-        smoothing=run.has("label_smoothing"),
-        z_loss=run.has("z_loss"),
-        weights=run.has("weights"),
-        factor=run.has("loss_normalizing_factor"),
-    )
+    options = run.everything
     run.explore(run.cases(options), lambda case: run.check_values(case, grade="A"), 0.6)
     run.explore(run.cases(bare=True), lambda case: run.check_values(case, ["loss"], "A"), 0.4)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from functools import partial
 from typing import Any
@@ -83,13 +84,15 @@ def _judge(
         telling.require()
 
 
+@dataclass
 class Telling:
     """Whether any array of a case has a bound that tells right from wrong; a case chosen for one output may be
     void in another.
     """
 
-    def __init__(self, smallest: float) -> None:
-        self.smallest, self.reasons, self.found = smallest, list[VoidCaseError](), False
+    smallest: float
+    reasons: list[VoidCaseError] = field(default_factory=list)
+    found: bool = False
 
     def noted(self, name: str, exact: Exact, bound: Any) -> Any:
         """The bound, after a note of whether it is void."""

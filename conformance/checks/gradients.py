@@ -17,22 +17,12 @@ from lossproof.conformance._units import check
 SMALL = ((2, 3), (4, 16))
 
 
-def _options(run: Run, *, weights: bool = True, factor: bool = True) -> Options:
-    """Everything that the function takes."""
-    return Options(
-        smoothing=run.has("label_smoothing"),
-        z_loss=run.has("z_loss"),
-        weights=weights and run.has("weights"),
-        factor=factor and run.has("loss_normalizing_factor"),
-    )
-
-
 @check("gradients.logits", "GRAD-1", dtypes=tuple(DTYPES))
 def by_logits(run: Run) -> None:
     """(Q + 2 k lse) p - q, plain and with everything in play."""
     run.require(outputs=["loss"])
     run.explore(run.cases(bare=True), run.check_gradients, 0.5)
-    run.explore(run.cases(_options(run)), run.check_gradients, 0.5)
+    run.explore(run.cases(run.everything), run.check_gradients, 0.5)
     run.explore(run.cases(shapes=[(2, 3, 5)]), run.check_gradients, 0.3)
 
 
@@ -40,7 +30,7 @@ def by_logits(run: Run) -> None:
 def by_weights(run: Run) -> None:
     """loss_i / L, at weight 0 too."""
     run.require(outputs=["loss"], arguments=["weights"])
-    run.explore(run.cases(_options(run)), lambda case: run.check_gradients(case, ["weights"]))
+    run.explore(run.cases(run.everything), lambda case: run.check_gradients(case, ["weights"]))
 
 
 @check("gradients.z_loss", "GRAD-3")
@@ -67,7 +57,7 @@ def by_factor(run: Run) -> None:
     """-loss / L."""
     run.require(outputs=["loss"], arguments=["loss_normalizing_factor"])
     run.require_scalar_derivatives()
-    run.explore(run.cases(_options(run)), lambda case: run.check_gradients(case, ["loss_normalizing_factor"]))
+    run.explore(run.cases(run.everything), lambda case: run.check_gradients(case, ["loss_normalizing_factor"]))
 
 
 @check("gradients.dense_targets", "GRAD-6", functions=[DENSE])
@@ -82,7 +72,7 @@ def every_cotangent(run: Run) -> None:
     """Each output's cotangent alone, then all together, by every argument."""
     run.require(outputs=["loss", "z_loss"], arguments=["z_loss"])
     outputs = run.target.offer(run.function).outputs
-    options = _options(run)
+    options = run.everything
 
     def examine(drawn: tuple[Case, int, Sequence[str]]) -> None:
         case, seed, names = drawn
@@ -118,7 +108,7 @@ def forward_mode(run: Run) -> None:
             run.judge_array("gradients", f"the jvp of {output}", actual[output], known, bound, one.describe())
         run.tally.cases += 1
 
-    run.explore(st.tuples(run.cases(_options(run), shapes=SMALL), st.integers(0, 2**32 - 1)), examine, 0.5)
+    run.explore(st.tuples(run.cases(run.everything, shapes=SMALL), st.integers(0, 2**32 - 1)), examine, 0.5)
 
 
 @check("gradients.hvp", "GRAD-9", functions=[WEIGHTED, TOKEN], dtypes=["float32", "float64"])
@@ -139,7 +129,7 @@ def second_order(run: Run) -> None:
             run.judge("gradients", case, f"the {order} product", actual, exact, bound)
         run.tally.cases += 1
 
-    run.explore(st.tuples(run.cases(_options(run), shapes=SMALL), st.integers(0, 2**32 - 1)), examine, 0.4)
+    run.explore(st.tuples(run.cases(run.everything, shapes=SMALL), st.integers(0, 2**32 - 1)), examine, 0.4)
 
 
 @check("gradients.transforms", "GRAD-10", functions=[TOKEN, DENSE], dtypes=["bfloat16", "float32"])
@@ -156,7 +146,7 @@ def transforms(run: Run) -> None:
             run.judge_values(case, outputs)
             run.judge_gradients(case, gradients, ["logits"], cotangents)
 
-    run.explore(run.cases(_options(run), shapes=shapes), examine, 0.3)
+    run.explore(run.cases(run.everything, shapes=shapes), examine, 0.3)
 
 
 @check("gradients.mixed", "GRAD-11", functions=[WEIGHTED], dtypes=["float32", "float64"])
@@ -183,7 +173,7 @@ def mixed(run: Run) -> None:
         run.tally.cases += 1
 
     zeros = st.booleans()
-    strategy = st.tuples(run.cases(_options(run), shapes=SMALL), zeros).map(
+    strategy = st.tuples(run.cases(run.everything, shapes=SMALL), zeros).map(
         lambda drawn: drawn[0].with_inputs(weights=drawn[0].inputs["weights"] * 0) if drawn[1] else drawn[0]
     )
     run.explore(st.tuples(strategy, st.integers(0, 2**32 - 1)), examine, 0.4)

@@ -56,9 +56,8 @@ def z_loss(run: Run) -> None:
 def weighted_total(run: Run) -> None:
     """Weights once, the factor once, with everything else in play."""
     run.require(outputs=["loss", "z_loss"], arguments=["weights", "loss_normalizing_factor"])
-    options = Options(weights=True, factor=True, smoothing=run.has("label_smoothing"), z_loss=run.has("z_loss"))
     run.explore(run.cases(Options(weights=True, factor=True)), lambda case: run.check_values(case, ["loss"]), 0.5)
-    run.explore(run.cases(options), lambda case: run.check_values(case, ["loss", "z_loss"]), 0.5)
+    run.explore(run.cases(run.everything), lambda case: run.check_values(case, ["loss", "z_loss"]), 0.5)
 
 
 @check("values.weight_sum", "VALUE-6", functions=[WEIGHTED])
