@@ -3,8 +3,10 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# Verdicts. "void": the check could not have failed; "internal": the suite itself did. Both end a run with exit code 3.
+# Verdicts. "not applicable": the check is about targets of another kind. "void": the check could not have failed;
+# "internal": the suite itself did. Both of these end a run with exit code 3.
 PASS, FAIL, UNSUPPORTED, VOID, INTERNAL = "pass", "fail", "unsupported", "void", "internal"
+NOT_APPLICABLE = "not applicable"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from lossproof.conformance._case import DENSE, OUTPUTS, SCALARS, Case
 from lossproof.conformance._draw import SHAPES, Options, cases, unit_cotangents
 from lossproof.conformance._exact import Exact, exact_gradients, exact_values
 from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void
-from lossproof.conformance._target import Arrays, Target, Unsupported
+from lossproof.conformance._target import Arrays, NotApplicable, Target, Unsupported
 from lossproof.reference import FORMATS
 
 # Cases per exploration; a check may ask for a multiple. Smoke is no conformance result.
@@ -81,9 +81,9 @@ class Run:
             raise Unsupported(f"{self.target.name} declares another convention of label smoothing")
 
     def require_departure(self) -> None:
-        """Raises Unsupported if the target's smoothing is SPEC.md's own."""
+        """Raises NotApplicable if the target's smoothing is SPEC.md's own."""
         if not self._departs:
-            raise Unsupported(f"{self.target.name} keeps the specification's own convention")
+            raise NotApplicable(f"{self.target.name} keeps the specification's own convention")
 
     @property
     def _departs(self) -> bool:

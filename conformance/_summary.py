@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lossproof.conformance._clauses import CLAUSES, GROUPS
-from lossproof.conformance._result import FAIL, INTERNAL, PASS, UNSUPPORTED, VOID, Result
+from lossproof.conformance._result import FAIL, INTERNAL, NOT_APPLICABLE, PASS, UNSUPPORTED, VOID, Result
 from lossproof.conformance._runner import Request
 
 # Exit codes.
@@ -30,11 +30,13 @@ class Summary:
     results: Sequence[Result]
 
     def clause_verdicts(self) -> dict[str, str]:
-        """Each checked clause: fail if any unit says so, pass if any passed, unsupported if none could be run."""
+        """Each clause that applies: fail if any unit says so, pass if any passed, unsupported if none could be run."""
         verdicts: dict[str, str] = {}
         order = (INTERNAL, VOID, FAIL, PASS, UNSUPPORTED)
         for clause in CLAUSES:
-            found = {result.verdict_on(clause) for result in self.results if clause in result.clauses}
+            found = {result.verdict_on(clause) for result in self.results if clause in result.clauses} - {
+                NOT_APPLICABLE
+            }
             if found:
                 verdicts[clause] = min(found, key=order.index)
         return verdicts
@@ -42,7 +44,7 @@ class Summary:
     def exit_code(self) -> int:
         """3 if the suite failed or judged nothing, else 1 if any clause is broken, else 0."""
         verdicts = {result.verdict for result in self.results}
-        if not verdicts - {UNSUPPORTED} or verdicts & {INTERNAL, VOID}:
+        if not verdicts - {UNSUPPORTED, NOT_APPLICABLE} or verdicts & {INTERNAL, VOID}:
             return INTERNAL_ERROR
         return DOES_NOT_CONFORM if FAIL in verdicts else CONFORMS
 

@@ -14,6 +14,10 @@ class Unsupported(Exception):
     """The target does not offer what a check needs; the reason is the message."""
 
 
+class NotApplicable(Exception):
+    """The check is about targets of another kind; the reason is the message."""
+
+
 @dataclass(frozen=True)
 class Offer:
     """One of the four functions, as far as a target has it.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from lossproof.conformance._case import DENSE, DTYPES, FACTOR, TOKEN, WEIGHTED
 from lossproof.conformance._judge import Violation, VoidCaseError
-from lossproof.conformance._result import FAIL, INTERNAL, PASS, UNSUPPORTED, VOID, Result
+from lossproof.conformance._result import FAIL, INTERNAL, NOT_APPLICABLE, PASS, UNSUPPORTED, VOID, Result
 from lossproof.conformance._run import Run
-from lossproof.conformance._target import Target, Unsupported
+from lossproof.conformance._target import NotApplicable, Target, Unsupported
 
 SHORT = {TOKEN: "token", WEIGHTED: "weighted", DENSE: "dense", FACTOR: "factor"}
 LOSSES = (TOKEN, WEIGHTED, DENSE)
@@ -88,6 +88,8 @@ def run_unit(unit: Unit, target: Target, level: str, seed: int) -> Result:
         unit.check.body(run)
         if run.tally.cases == 0:
             verdict, message = VOID, "no case was judged"
+    except NotApplicable as reason:
+        verdict, message = NOT_APPLICABLE, str(reason)
     except Unsupported as reason:
         verdict, message = UNSUPPORTED, str(reason)
     except Violation as violation:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lossproof.conformance._result import FAIL, PASS, UNSUPPORTED
+from lossproof.conformance._result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED
 from lossproof.conformance._selection import SelectionError, selected_units
 from lossproof.conformance._target import Target
 from lossproof.conformance._targets import TargetError, load_target, parse_convention
@@ -34,7 +34,7 @@ def test_unit(unit: Unit, target: Target, request: pytest.FixtureRequest) -> Non
     level, seed = request.config.getoption("lossproof_level"), request.config.getoption("lossproof_seed")
     result = run_unit(unit, target, level, seed)
     request.node.user_properties.append(("lossproof", result.to_json()))
-    if result.verdict == UNSUPPORTED:
+    if result.verdict in (UNSUPPORTED, NOT_APPLICABLE):
         pytest.skip(result.message)
     if result.verdict == FAIL:
         pytest.fail(f"{', '.join(result.clauses)}: {result.message}", pytrace=False)

@@ -7,7 +7,7 @@ from importlib import resources
 from multiprocessing import get_context
 from types import ModuleType
 
-from lossproof.conformance._result import FAIL, PASS, UNSUPPORTED, Result
+from lossproof.conformance._result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED, Result
 from lossproof.conformance._targets import module_target
 from lossproof.conformance._units import Unit, all_units, run_unit
 from lossproof.conformance.mutants._edits import BENIGN, MUTANTS, Edit
@@ -60,7 +60,9 @@ def examine(edit: Edit) -> Outcome:
     for level in ("smoke", "standard") if edit.clauses else ("smoke",):
         for unit in _units_against(edit):
             result = run_unit(unit, target, level, seed=0)
-            wrong = result.verdict == FAIL if edit.clauses else result.verdict not in (PASS, UNSUPPORTED)
+            wrong = (
+                result.verdict == FAIL if edit.clauses else result.verdict not in (PASS, UNSUPPORTED, NOT_APPLICABLE)
+            )
             if wrong:
                 return Outcome(edit, result)
     return Outcome(edit, None)
