@@ -8,8 +8,6 @@ from typing import Any
 import hypothesis
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.internal.conjecture import providers
-from hypothesis.internal.constants_ast import Constants
 
 from lossproof.conformance._bounds import Bounds, Grade, smallest_normal, with_final_rounding
 from lossproof.conformance._case import DENSE, OUTPUTS, SCALARS, Case
@@ -276,8 +274,12 @@ def _own_constants_only() -> Iterator[None]:
     Otherwise equal seeds draw different cases in different processes. The hook is private: where it is missing there is
     nothing to turn off, and tests/conformance/test_workers.py tells if it was renamed.
     """
-    saved = getattr(providers, "_get_local_constants", None)
-    if saved is None:
+    try:
+        from hypothesis.internal.conjecture import providers
+        from hypothesis.internal.constants_ast import Constants
+
+        saved = providers._get_local_constants  # noqa: SLF001
+    except (ImportError, AttributeError):
         yield
         return
     providers._get_local_constants = Constants  # noqa: SLF001

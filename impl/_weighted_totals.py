@@ -42,8 +42,14 @@ def weighted_totals(batch: Batch) -> tuple[Array, Array]:
     """sum_i c_i loss_i and sum_i c_i z_i (VALUE-5)."""
     excluded = ~batch.in_range | (batch.weights == 0.0)
     coefficients = _coefficients(batch)
-    terms = (jnp.where(excluded, 0.0, coefficients * value) for value in (batch.losses, batch.z_losses))  # [EXCL-1]
-    loss, z_loss = (exact_sum(term) for term in terms)
+    signs = jnp.sign(batch.weights) * jnp.sign(batch.factor)
+
+    def contribution(value: Array) -> Array:
+        # A w / L that underflows to 0 leaves an infinite loss infinite.  [STATE-2]
+        scale = jnp.where(jnp.isinf(value) & (coefficients == 0.0), signs, coefficients)
+        return jnp.where(excluded, 0.0, scale * value)  # [EXCL-1]
+
+    loss, z_loss = (exact_sum(contribution(value)) for value in (batch.losses, batch.z_losses))
     return loss, z_loss
 
 

@@ -34,8 +34,7 @@ def exact_array(name: str, array: Any) -> ExactArray:
     Args:
       name: what to call the array in an error message.
       array: nested lists or tuples of Python numbers, or anything with `tolist` and `shape` (numpy, jax,
-        ml_dtypes; torch below
-        float64 too): a bfloat16, float16, float32 or float64 is the dyadic rational it encodes.
+        ml_dtypes, torch): a bfloat16, float16, float32 or float64 is the dyadic rational it encodes.
 
     Returns:
       The array's shape and values.

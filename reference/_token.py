@@ -1,8 +1,8 @@
 """One token: the formulas of SPEC.md, term by term.
 
 Everything is expressed by the gaps d_j = max x - x_j and by r, the sum of exp(-d_j) over all classes but one that
-has the maximum,
-so that no digits cancel for a confident model: lse - x_j = d_j + log1p(r), and 1 - p_j = r / (1 + r) at the maximum.
+has the maximum, so that no digits cancel for a confident model: lse - x_j = d_j + log1p(r), and at the maximum
+1 - p_j = r / (1 + r).
 """
 
 import abc

@@ -211,3 +211,12 @@ def test_dense_and_hard_targets_agree():
     expected = token(x, [0, 1, 0])
     assert_within(cross_entropy_with_logits(x, [0, 1, 0], 0)[0], expected.loss, loss_roundings(x))
     assert_within(token_cross_entropy(x, 1).loss, expected.loss, loss_roundings(x))
+
+
+@pytest.mark.parametrize(("weight", "factor", "expected"), [(1e-30, 1e30, INF), (-1e-30, 1e30, -INF)])
+def test_an_infinite_loss_stays_infinite_where_weight_over_factor_underflows(weight, factor, expected):
+    """Breaks if 0 * inf turns an infinite total into NaN (STATE-2, VALUE-5)."""
+    total, _, _ = compute_weighted_cross_entropy(
+        f32(-INF, 0.0)[None], np.array([0]), f32(weight), loss_normalizing_factor=factor
+    )
+    assert total == expected
