@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Profile:
-    """Largest errors of exp, log and log1p in ulp, and whether results below the smallest normal float32 become 0."""
+    """Largest errors of exp, log and log1p in ulp."""
 
     name: str
     exp: float
     log: float
     log1p: float
-    flushes_subnormals: bool
 
 
 # Exhaustive measurement of XLA:CPU 0.10.2 and 0.12.0.1 in float32 over the domain softmax uses: exp 1.0103 ulp, log
 # 1.1807, log1p 2.5201.
-JAX_CPU = Profile("jax-cpu", exp=1.5, log=1.5, log1p=3.0, flushes_subnormals=True)
+JAX_CPU = Profile("jax-cpu", exp=1.5, log=1.5, log1p=3.0)

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lossproof.conformance._bounds import Bounds, Grade, smallest_normal, with_final_rounding
-from lossproof.conformance._case import DENSE, OUTPUTS, SCALARS, Case
+from lossproof.conformance._case import DENSE, OUTPUTS, Case
 from lossproof.conformance._draw import SHAPES, Options, cases, unit_cotangents
 from lossproof.conformance._exact import Exact, exact_gradients, exact_values
 from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void
@@ -300,8 +300,3 @@ def argument_dtype(case: Case, name: str) -> str:
     value = case.inputs.get(name)
     dtype = value.dtype.name if isinstance(value, np.ndarray) else case.carried
     return dtype if dtype in FORMATS else case.carried
-
-
-def scalars_of(run: Run) -> list[str]:
-    """The scalar arguments that the target's function takes."""
-    return [name for name in SCALARS if run.has(name)]

@@ -40,16 +40,14 @@ def gradient(run: Run) -> None:
     run.explore(run.cases(shapes=run.wide, bare=True), lambda case: run.check_gradients(case, grade="A"), 0.6)
     strategy = run.cases(kinds=["confident"], magnitudes=LEADS)
     run.explore(strategy, lambda case: run.check_gradients(case, grade="A"), 0.4)
-    options = run.everything
-    run.explore(run.cases(options), lambda case: run.check_gradients(case, grade="A"), 0.4)
+    run.explore(run.cases(run.everything), lambda case: run.check_gradients(case, grade="A"), 0.4)
 
 
 @check("accuracy.values", "ACC-5", dtypes=tuple(DTYPES))
 def values(run: Run) -> None:
     """Every output, with everything in play: carried in float32 or float64, never in the logits' own 16 bits."""
     run.require(outputs=["loss"])
-    options = run.everything
-    run.explore(run.cases(options), lambda case: run.check_values(case, grade="A"), 0.6)
+    run.explore(run.cases(run.everything), lambda case: run.check_values(case, grade="A"), 0.6)
     run.explore(run.cases(bare=True), lambda case: run.check_values(case, ["loss"], "A"), 0.4)
 
 
