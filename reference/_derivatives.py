@@ -259,7 +259,7 @@ def _by_factor(problem: HardProblem, outputs: Value, *, empty: bool) -> Value:
 
 
 def _lse_squared(token: Token) -> Value:
-    return token.log_z if isinstance(token.log_z, float) else token.log_z**2
+    return token.log_z if isinstance(token.log_z, float) else token.log_z.square()
 
 
 def _cotangents(cotangents: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> tuple[Real, ...]:

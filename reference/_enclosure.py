@@ -9,13 +9,13 @@ from typing import Any
 import mpmath
 
 from lossproof.reference._interval import Interval, endpoints, working_precision
-from lossproof.reference._rounding import FORMATS, decimal_digits, round_to
+from lossproof.reference._rounding import FORMATS, decimal_digits, round_to, same_cell
 
 # Ziv's loop: a value that is still undecided at one precision is computed again at the next.
 PRECISIONS = (113, 226, 452, 904, 1808, 3616)
 
 # Far below half of the smallest subnormal float64 (2^-1075): what is smaller rounds to 0 in every type.
-_NEGLIGIBLE = mpmath.mpf(2) ** -1400
+_NEGLIGIBLE = -1400  # a power of 2
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,22 @@ class Enclosure:
         """
         if self.is_special or self._is_negligible():
             return True
-        narrow = self.high - self.low <= mpmath.mpf(10) ** (-digits - 6) * min(abs(self.low), abs(self.high))
-        return bool(narrow) and all(self.rounded(dtype) is not None for dtype in FORMATS)
+        if not _is_narrow(self.low._mpf_, self.high._mpf_, digits + 6):
+            return False
+        return same_cell(self.low, self.high) or all(self.rounded(dtype) is not None for dtype in FORMATS)
 
     def _is_negligible(self) -> bool:
-        return bool(max(abs(self.low), abs(self.high)) < _NEGLIGIBLE)
+        return all(exponent + bits <= _NEGLIGIBLE for _, _, exponent, bits in (self.low._mpf_, self.high._mpf_))
+
+
+def _is_narrow(low: Any, high: Any, digits: int) -> bool:
+    """Whether |high - low| <= 10^-digits min(|low|, |high|), in integers; the ends are raw numbers."""
+    if low == high:
+        return True
+    if low[0] != high[0] or not (low[1] and high[1]):
+        return False
+    first, last = (low[1] << max(0, low[2] - high[2])), (high[1] << max(0, high[2] - low[2]))
+    return bool(abs(last - first) * 10**digits <= min(first, last))
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from lossproof.reference._interval import Interval, exact, total
 
 def scaled(coefficient: Interval | float, value: Interval | float) -> Interval | float:
     """coefficient * value with 0 * inf = 0 * nan = 0; coefficient and value are intervals, or special floats."""
-    if not isinstance(coefficient, float) and coefficient == 0:
-        return exact(0)
-    if not isinstance(coefficient, float) and not isinstance(value, float):
-        return coefficient * value
+    if isinstance(coefficient, Interval):
+        if isinstance(value, Interval):
+            return coefficient * value
+        if coefficient == 0:
+            return exact(0)
     factors = [_sign(factor) for factor in (coefficient, value)]
     if 0 in factors or any(math.isnan(factor) for factor in factors):
         return math.nan
@@ -23,7 +24,7 @@ def scaled(coefficient: Interval | float, value: Interval | float) -> Interval |
 def added(terms: list[Interval | float]) -> Interval | float:
     """The sum; inf - inf is nan."""
     specials = [term for term in terms if isinstance(term, float)]
-    return sum(specials) if specials else total(terms)
+    return sum(specials) if specials else total([term for term in terms if isinstance(term, Interval)])
 
 
 def number(value: Real) -> Interval | float:
@@ -36,4 +37,6 @@ def _sign(factor: Interval | float) -> float:
         return factor if math.isnan(factor) else math.copysign(1.0, factor)
     if factor == 0:
         return 0.0
+    if not (factor > 0 or -factor > 0):
+        raise ArithmeticError("the sign of a coefficient is undecided")
     return 1.0 if factor > 0 else -1.0

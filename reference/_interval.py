@@ -1,97 +1,243 @@
-"""Interval arithmetic on mpmath: every operation encloses the real result.
+"""Interval arithmetic on mpmath's numbers: every operation encloses the real result.
 
-mpmath's interval +, -, *, / round outward correctly. Its exp and log do not quite (mpmath issue 1181: a result may
-miss the true value by a fraction of a working ulp), so both are widened outward by one working ulp here.
+The four operations are mpmath's, rounded outward, which it does correctly. Its exp and log are not: a result rounded
+up may lie below the true value by a fraction of a working ulp (mpmath issue 1181). So the results rounded to nearest
+are taken, whose error is hardly more than half an ulp, and widened outward by a whole one. The ends are mpmath's raw
+tuples: a row of logits has 10^5 of them, and its own interval type spends most of its time on dispatch.
 """
 
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 import mpmath
 from mpmath import libmp
-from mpmath.ctx_iv import MPIntervalContext
 
-Interval: TypeAlias = Any  # an interval of mpmath, which ships no types
+# (sign, mantissa, exponent, bit count): mpmath, which ships no types, calls it a raw number.
+Raw: TypeAlias = Any
 
-_context = MPIntervalContext()  # our own: the caller's mpmath.iv.prec is left alone
+_ZERO, _ONE = libmp.fzero, libmp.fone
+
+
+class _Precision(threading.local):
+    """Our own, thread by thread: the caller's mpmath.mp.prec and mpmath.iv.prec are neither read nor set."""
+
+    bits: int = 113
+
+
+_precision = _Precision()
+
+
+class Interval:
+    """The real numbers from `low` to `high`.
+
+    Attributes:
+      low, high: raw finite numbers; one and the same object where the interval is a single number.
+    """
+
+    __slots__ = ("high", "low")
+
+    low: Raw
+    high: Raw
+
+    def __init__(self, low: Raw, high: Raw) -> None:
+        self.low, self.high = low, high
+
+    @property
+    def is_point(self) -> bool:
+        """Whether it holds a single number."""
+        return self.low is self.high
+
+    def __neg__(self) -> "Interval":
+        low = libmp.mpf_neg(self.high)
+        return Interval(low, low if self.low is self.high else libmp.mpf_neg(self.low))
+
+    def __add__(self, other: "Interval | float") -> "Interval":
+        a, b = self, _interval(other)
+        if a.low is a.high:
+            if a.low == _ZERO:
+                return b
+            if b.low is b.high:
+                return _rounded(libmp.mpf_add(a.low, b.low))
+        if b.low is b.high and b.low == _ZERO:
+            return a
+        bits = _precision.bits
+        return Interval(libmp.mpf_add(a.low, b.low, bits, "f"), libmp.mpf_add(a.high, b.high, bits, "c"))
+
+    def __sub__(self, other: "Interval | float") -> "Interval":
+        return self + -_interval(other)
+
+    def __rsub__(self, other: float) -> "Interval":
+        return -self + other
+
+    def __mul__(self, other: "Interval | float") -> "Interval":
+        a, b = self, _interval(other)
+        if b.low is b.high:
+            a, b = b, a
+        if a.low is a.high:
+            if a.low == _ZERO:
+                return a
+            if a.low == _ONE:
+                return b
+            if b.low is b.high:
+                return _rounded(libmp.mpf_mul(a.low, b.low))
+        bits = _precision.bits
+        if not (a.low[0] or b.low[0]):  # nothing is negative
+            return Interval(libmp.mpf_mul(a.low, b.low, bits, "f"), libmp.mpf_mul(a.high, b.high, bits, "c"))
+        products = [libmp.mpf_mul(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
+        return Interval(libmp.mpf_pos(_least(products), bits, "f"), libmp.mpf_pos(_greatest(products), bits, "c"))
+
+    def __truediv__(self, other: "Interval | float") -> "Interval":
+        a, b = self, _interval(other)
+        if not (b > 0 or -b > 0):
+            raise ZeroDivisionError("the divisor may be 0")
+        bits = _precision.bits
+        down = [libmp.mpf_div(x, y, bits, "f") for x in (a.low, a.high) for y in (b.low, b.high)]
+        up = [libmp.mpf_div(x, y, bits, "c") for x in (a.low, a.high) for y in (b.low, b.high)]
+        return between(_least(down), _greatest(up))
+
+    def __rtruediv__(self, other: float) -> "Interval":
+        return _interval(other) / self
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is certainly this one number."""
+        return isinstance(other, (int, float)) and self.low is self.high and self.low == _interval(other).low
+
+    __hash__ = None  # type: ignore[assignment]  # == is a statement about numbers, no identity
+
+    def __gt__(self, other: "Interval | float") -> bool:
+        """Whether it is certainly greater."""
+        return bool(libmp.mpf_gt(self.low, _interval(other).high))
+
+    def square(self) -> "Interval":
+        """The squares of its numbers."""
+        product = self * self
+        # A square is not negative, although a product of two intervals that hold 0 may be.
+        return between(_ZERO, product.high) if product.low[0] else product
 
 
 @contextlib.contextmanager
 def working_precision(bits: int) -> Iterator[None]:
-    """Sets the precision of all interval arithmetic inside the block, in bits."""
-    saved = _context.prec
-    _context.prec = bits
+    """Sets the precision of this thread's interval arithmetic inside the block, in bits."""
+    saved = _precision.bits
+    _precision.bits = bits
     try:
         yield
     finally:
-        _context.prec = saved
+        _precision.bits = saved
 
 
 def current_precision() -> int:
     """The working precision in bits."""
-    return int(_context.prec)
+    return _precision.bits
 
 
 def exact(number: float | Fraction) -> Interval:
-    """The interval that holds just this finite number, or a tightest one around it if it is longer than the
-    working precision.
-    """
+    """The interval that holds just this finite number, or a tightest one around a fraction that is not binary."""
     if isinstance(number, Fraction):
-        return _context.mpf(number.numerator) / number.denominator
-    return _context.mpf(number)
+        return exact(number.numerator) / exact(number.denominator)
+    raw = libmp.from_float(number) if isinstance(number, float) else libmp.from_int(number)
+    return Interval(raw, raw)
 
 
-def between(low: Interval, high: Interval) -> Interval:
-    """The smallest interval that holds both."""
-    return _context.make_mpf((low._mpi_[0], high._mpi_[1]))
+def between(low: Raw, high: Raw) -> Interval:
+    """The interval with these ends."""
+    return Interval(low, low if low == high else high)
 
 
-def total(terms: list[Interval]) -> Interval:
-    """The sum; 0 of no terms."""
-    return sum(terms, exact(0))
+def total(terms: Sequence[Interval]) -> Interval:
+    """The sum, rounded once; 0 of no terms."""
+    return between(_sum([term.low for term in terms], "f"), _sum([term.high for term in terms], "c"))
 
 
 def exp(x: Interval) -> Interval:
     """e^x."""
-    if x == 0:
-        return exact(1)
-    return _widened(_context.exp(x))
+    return exact(1) if x == 0 else _increasing(libmp.mpf_exp, x)
 
 
 def log(x: Interval) -> Interval:
     """The natural logarithm of x > 0."""
-    if x == 1:
-        return exact(0)
-    return _widened(_context.log(x))
+    return exact(0) if x == 1 else _increasing(libmp.mpf_log, x)
 
 
 def log1p(x: Interval) -> Interval:
     """log(1 + x) for x >= 0, with small relative width however small x is."""
     if x == 0:
-        return exact(0)
-    leading_zeros = max(0, -_exponent(x.b))
-    if leading_zeros > 4 * _context.prec:  # here x - x^2/2 and x agree to far more than the working precision
-        return between(x - x * x / 2, x)
-    with working_precision(_context.prec + leading_zeros):
+        return x
+    _, _, exponent, bits = x.high
+    leading_zeros = max(0, -(exponent + bits))
+    if leading_zeros > 4 * _precision.bits:  # here x - x^2/2 and x agree to far more than the working precision
+        return between((x - x.square() / 2).low, x.high)
+    with working_precision(_precision.bits + leading_zeros):
         return log(1 + x)
 
 
 def endpoints(x: Interval) -> tuple[Any, Any]:
     """The two ends, as exact mpmath numbers."""
-    low, high = x._mpi_
-    return mpmath.mp.make_mpf(low), mpmath.mp.make_mpf(high)
+    return mpmath.mp.make_mpf(x.low), mpmath.mp.make_mpf(x.high)
+
+
+def _interval(number: Interval | float) -> Interval:
+    return number if isinstance(number, Interval) else exact(number)
+
+
+def _rounded(raw: Raw) -> Interval:
+    """An exact number at the working precision: itself, or its two neighbours."""
+    bits = _precision.bits
+    if raw[3] <= bits:
+        return Interval(raw, raw)
+    return Interval(libmp.mpf_pos(raw, bits, "f"), libmp.mpf_pos(raw, bits, "c"))
+
+
+def _increasing(function: Callable[..., Raw], x: Interval) -> Interval:
+    """An increasing function of mpmath, whose results rounded to nearest err by less than one ulp."""
+    bits = _precision.bits
+    low = function(x.low, bits, "n")
+    return _widened(Interval(low, low if x.is_point else function(x.high, bits, "n")))
 
 
 def _widened(x: Interval) -> Interval:
-    low, high = x._mpi_
-    ulp = 1 - _context.prec  # as a power of 2, relative to the end itself
-    low = libmp.mpf_sub(low, libmp.mpf_shift(libmp.mpf_abs(low), ulp), _context.prec, "f")
-    high = libmp.mpf_add(high, libmp.mpf_shift(libmp.mpf_abs(high), ulp), _context.prec, "c")
-    return _context.make_mpf((low, high))
+    bits = _precision.bits
+    return Interval(libmp.mpf_sub(x.low, _ulp(x.low), bits, "f"), libmp.mpf_add(x.high, _ulp(x.high), bits, "c"))
 
 
-def _exponent(x: Interval) -> int:
-    _, mantissa, exponent, bits = x._mpi_[1]
-    return int(exponent + bits) if mantissa else 0
+def _ulp(raw: Raw) -> Raw:
+    """The spacing at the working precision of the numbers about this one, or twice that."""
+    return libmp.mpf_shift(libmp.mpf_abs(raw), 1 - _precision.bits)
+
+
+def _sum(numbers: Sequence[Raw], rounding: str) -> Raw:
+    """The exact sum rounded once, but for bits that lie beyond twice the working precision under the largest number:
+    those are rounded for each number, in the same direction.
+    """
+    numbers = [raw for raw in numbers if raw[1]]
+    if not numbers:
+        return _ZERO
+    bits = _precision.bits
+    top = max(exponent + length for _, _, exponent, length in numbers)
+    unit = max(min(exponent for _, _, exponent, _ in numbers), top - 2 * bits - 64)
+    units = 0
+    for sign, mantissa, exponent, _ in numbers:
+        shift = exponent - unit
+        signed = -mantissa if sign else mantissa
+        if shift >= 0:
+            units += signed << shift
+        else:  # >> rounds down
+            units += signed >> -shift if rounding == "f" else -(-signed >> -shift)
+    return libmp.from_man_exp(units, unit, bits, rounding)
+
+
+def _least(numbers: Sequence[Raw]) -> Raw:
+    least = numbers[0]
+    for raw in numbers[1:]:
+        if libmp.mpf_lt(raw, least):
+            least = raw
+    return least
+
+
+def _greatest(numbers: Sequence[Raw]) -> Raw:
+    return libmp.mpf_neg(_least([libmp.mpf_neg(raw) for raw in numbers]))

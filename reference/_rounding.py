@@ -47,6 +47,27 @@ def round_to(number: Any, dtype: str) -> float:
     return -magnitude if sign else magnitude
 
 
+def same_cell(low: Any, high: Any) -> bool:
+    """Whether two mpmath numbers of one sign lie, with all between them, strictly between two neighbouring points at
+    which the rounding to float64 may change: then they round alike to every type, whose own such points are among
+    these (no type of `FORMATS` is finer than float64 anywhere).
+    """
+    (sign, small, first, _), (other_sign, large, last, bits) = low._mpf_, high._mpf_
+    if sign != other_sign or not small or not large:
+        return False
+    if sign:
+        small, first, large, last, bits = large, last, small, first, low._mpf_[3]
+    form = FORMATS["float64"]
+    # The points are the multiples of half a unit of the last place that the larger number has.
+    half_unit = max(last + bits - form.precision, form.min_exponent - form.precision + 1) - 1
+    return _floor(small, first - half_unit, strictly=True) == _floor(large, last - half_unit, strictly=False)
+
+
+def _floor(mantissa: int, shift: int, *, strictly: bool) -> int:
+    """floor(mantissa 2^shift), or of a number a little smaller."""
+    return (mantissa << shift) - strictly if shift >= 0 else (mantissa - strictly) >> -shift
+
+
 def _half_even(mantissa: int, shift: int) -> int:
     if shift > mantissa.bit_length() + 1:
         return 0

@@ -134,12 +134,13 @@ class Token:
         if self.undefined:
             return
         self.top = logits.index(peak)
-        self.gaps: list[Value] = [exact(peak) - exact(x) if is_finite(x) else math.inf for x in logits]
+        highest = exact(peak)
+        self.gaps: list[Value] = [highest - exact(x) if is_finite(x) else math.inf for x in logits]
         self.exps = [exact(0) if isinstance(gap, float) else exp(-gap) for gap in self.gaps]  # STATE-1
         self.rest = total([e for j, e in enumerate(self.exps) if j != self.top])
-        self.sum = 1 + self.rest
+        self.inverse_sum = 1 / (1 + self.rest)
         self.log_sum = log1p(self.rest)
-        self.lse = exact(peak) + self.log_sum
+        self.lse = highest + self.log_sum
 
     def shortfall(self, j: int) -> Value:
         """lse - x_j."""
@@ -155,7 +156,7 @@ class Token:
         """VALUE-4."""
         if self.undefined or self.undefined_coefficient:
             return math.nan
-        return exact(self.z_coefficient) * self.lse**2
+        return exact(self.z_coefficient) * self.lse.square()
 
     @cached_property
     def loss(self) -> Value:
@@ -171,11 +172,11 @@ class Token:
 
     def probability(self, j: int) -> Interval:
         """p_j."""
-        return self.exps[j] / self.sum
+        return self.exps[j] * self.inverse_sum
 
     def complement(self, j: int, p: Interval) -> Interval:
         """1 - p_j, without cancellation at the maximum; elsewhere p_j <= 1/2."""
-        return self.rest / self.sum if j == self.top else 1 - p
+        return self.rest * self.inverse_sum if j == self.top else 1 - p
 
     def logits_gradient(self, by_loss: Value, by_z_loss: Value, by_log_z: Value) -> list[Value]:
         """GRAD-1, with the cotangents of loss, z_loss and log_z."""
@@ -184,7 +185,7 @@ class Token:
             return [math.nan] * len(self.logits)
         slope = 2 * exact(self.z_coefficient) * self.lse
         through_lse = (by_loss if self.add_z_loss else 0) * slope + by_z_loss * slope + by_log_z
-        gradient = []
+        gradient: list[Value] = []
         for j, (q, rest) in enumerate(zip(self.target.weights(), self.target.rests(), strict=True)):
             p = self.probability(j)
             gradient.append(by_loss * (rest * p - q * self.complement(j, p)) + through_lse * p)
