@@ -1,7 +1,8 @@
 """The reference: what the right answer is, exactly (mpmath and the standard library only).
 
-Read it beside SPEC.md: `_token.py` has the formulas of one token, `_losses.py` the functions, `_derivatives.py`
-their derivatives, `_factors.py` the normalising factors. Every answer is an `Enclosure`.
+Read it beside SPEC.md: `_token.py` has the formulas of one token, `_losses.py` the functions, `_derivatives.py` and
+`_directional.py` their derivatives, `_linear.py` the loss fused with the layer that makes the logits, `_factors.py`
+the normalising factors. Every answer is an `Enclosure`.
 """
 
 from lossproof.reference._derivatives import (
@@ -11,6 +12,13 @@ from lossproof.reference._derivatives import (
     compute_weighted_cross_entropy_gradients as compute_weighted_cross_entropy_gradients,
     cross_entropy_with_logits_gradients as cross_entropy_with_logits_gradients,
     token_cross_entropy_gradients as token_cross_entropy_gradients,
+)
+from lossproof.reference._directional import (
+    compute_weighted_cross_entropy_jvp as compute_weighted_cross_entropy_jvp,
+    cross_entropy_with_logits_jvp as cross_entropy_with_logits_jvp,
+    dense_hessian_vector_product as dense_hessian_vector_product,
+    token_cross_entropy_jvp as token_cross_entropy_jvp,
+    token_hessian_vector_product as token_hessian_vector_product,
     weighted_hessian_vector_product as weighted_hessian_vector_product,
 )
 from lossproof.reference._enclosure import (
@@ -22,6 +30,11 @@ from lossproof.reference._factors import (
     SpecialLossNormalizingFactor as SpecialLossNormalizingFactor,
     convert_special_loss_normalizing_factor_to_enum as convert_special_loss_normalizing_factor_to_enum,
     get_loss_normalizing_factor_and_weights as get_loss_normalizing_factor_and_weights,
+)
+from lossproof.reference._linear import (
+    LinearGradients as LinearGradients,
+    linear_cross_entropy as linear_cross_entropy,
+    linear_cross_entropy_gradients as linear_cross_entropy_gradients,
 )
 from lossproof.reference._losses import (
     DenseCrossEntropy as DenseCrossEntropy,

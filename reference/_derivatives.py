@@ -1,15 +1,17 @@
-"""The derivatives of the loss functions, in closed form (SPEC.md, GRAD)."""
+"""The derivatives of the loss functions by each of their arguments, in closed form (SPEC.md, GRAD)."""
 
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lossproof.reference._enclosure import Enclosure, EnclosureArray, refine, refine_rows
-from lossproof.reference._extended import added, number, scaled
+from lossproof.reference._extended import added, scaled
 from lossproof.reference._inputs import Real, exact_array, exact_scalar, is_finite
 from lossproof.reference._interval import exact
-from lossproof.reference._losses import DIGITS, HardProblem, dense_tokens, hard_problem
-from lossproof.reference._token import LOSSPROOF, Convention, Token, Value
+from lossproof.reference._losses import DIGITS
+from lossproof.reference._problem import DenseProblem, HardProblem, dense_problem, hard_problem
+from lossproof.reference._row import Value
+from lossproof.reference._token import LOSSPROOF, Convention, Token
 
 
 class WeightedGradients(NamedTuple):
@@ -47,66 +49,36 @@ def compute_weighted_cross_entropy_gradients(
     loss_normalizing_factor: Any = None,
     *,
     cotangents: Mapping[str, Any],
+    logit_softcap: Any = None,
     convention: Convention = LOSSPROOF,
     digits: int = DIGITS,
 ) -> WeightedGradients:
     """The gradient of sum(cotangent * output) over the outputs loss, z_loss and weight_sum.
 
     Args:
-      logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, convention, digits: as in the
-        function itself.
+      logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, logit_softcap, convention, digits: as
+        in the function itself.
       cotangents: a number for "loss", "z_loss", "weight_sum"; 0 where missing.
 
     Returns:
       The derivative by each argument, with the argument's shape; by weights as if they were given where they are
-      None, by the factor likewise at 1.
+      None, by the factor likewise at 1, by logits before the soft-cap.
 
     Raises:
-      ValueError: shapes do not fit, or e is outside [0, 1].
+      ValueError: shapes do not fit, e is outside [0, 1], or the cap is not positive.
       TypeError: an input is not of the kind named above.
 
     References:
       SPEC.md GRAD-1 to GRAD-5, GRAD-7, EXCL, STATE.
     """
-    problem = hard_problem(logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, convention)
-    by_loss, by_z, by_weight_sum = (
-        exact_scalar(name, cotangents.get(name, 0)) for name in ("loss", "z_loss", "weight_sum")
+    problem = hard_problem(
+        logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, logit_softcap, convention
     )
-
-    def rows(i: int) -> list[Value]:
-        if problem.excluded(i):
-            return [exact(0)] * problem.logits.shape[-1]
-        c = problem.coefficient(i)
-        return problem.token(i).logits_gradient(scaled(exact(by_loss), c), scaled(exact(by_z), c), exact(0))
-
-    def by_weight(i: int) -> list[Value]:
-        if not problem.in_range(i):
-            return [exact(0)]
-        return [added([_by_weight(problem, i, by_loss, by_z), exact(by_weight_sum)])]
-
-    def by_scalars() -> list[Value]:
-        counted = [(problem.coefficient(i), problem.token(i)) for i in problem.indices if not problem.excluded(i)]
-        weight_of = exact(by_loss), exact(by_z)
-        smoothing = added([scaled(c, token.smoothing_derivative()) for c, token in counted])
-        squares = added([scaled(c, _lse_squared(token)) for c, token in counted])
-        loss = added([scaled(c, token.loss) for c, token in counted])
-        z = added([scaled(c, token.z_loss) for c, token in counted])
-        outputs = added([scaled(weight_of[0], loss), scaled(weight_of[1], z)])
-        in_loss = 1 if problem.convention.add_z_loss else 0
-        return [
-            scaled(weight_of[0], smoothing),
-            scaled(weight_of[0] * in_loss + weight_of[1], squares),
-            _by_factor(problem, outputs, empty=not counted),
-        ]
-
-    smoothing, k, factor = refine(by_scalars, digits)
-    return WeightedGradients(
-        _stack(problem.logits.shape, refine_rows(rows, problem.count, digits)),
-        _stack(problem.targets.shape, refine_rows(by_weight, problem.count, digits)),
-        smoothing,
-        k,
-        factor,
-    )
+    by_loss, by_z, by_weight_sum = batch_cotangents(cotangents)
+    by_weights = batch_weights_gradient(problem, by_loss, by_z, by_weight_sum, digits)
+    scalars = refine(lambda: by_batch_scalars(problem, by_loss, by_z), digits)
+    rows = refine_rows(lambda i: by_batch_row(problem, i, by_loss, by_z), len(problem.indices), digits)
+    return WeightedGradients(stacked(problem.logits.shape, rows), by_weights, *scalars)
 
 
 def token_cross_entropy_gradients(
@@ -116,153 +88,180 @@ def token_cross_entropy_gradients(
     label_smoothing: Any = 0.0,
     z_loss: Any = 0.0,
     cotangents: Mapping[str, Any],
+    logit_softcap: Any = None,
     convention: Convention = LOSSPROOF,
     digits: int = DIGITS,
 ) -> TokenGradients:
     """The gradient of sum(cotangents * outputs) over the outputs loss, z_loss and log_z.
 
     Args:
-      logits, targets, label_smoothing, z_loss, convention, digits: as in the function itself.
+      logits, targets, label_smoothing, z_loss, logit_softcap, convention, digits: as in the function itself.
       cotangents: arrays of the targets' shape for "loss", "z_loss", "log_z"; 0 where missing.
 
     Returns:
-      The derivative by each argument, with the argument's shape.
+      The derivative by each argument, with the argument's shape; by logits before the soft-cap.
 
     Raises:
-      ValueError: shapes do not fit, or e is outside [0, 1].
+      ValueError: shapes do not fit, e is outside [0, 1], or the cap is not positive.
       TypeError: an input is not of the kind named above.
 
     References:
       SPEC.md GRAD-1, GRAD-3, GRAD-4, GRAD-7, EXCL-2, STATE.
     """
-    problem = hard_problem(logits, targets, None, label_smoothing, z_loss, None, convention)
-    given = [_cotangents(cotangents, name, problem.targets.shape) for name in ("loss", "z_loss", "log_z")]
+    problem = hard_problem(logits, targets, None, label_smoothing, z_loss, None, logit_softcap, convention)
+    given = [token_cotangents(cotangents, name, problem.shape) for name in ("loss", "z_loss", "log_z")]
 
-    def rows(i: int) -> list[Value]:
-        if not problem.in_range(i):
-            return [exact(0)] * problem.logits.shape[-1]
-        return problem.token(i).logits_gradient(*(exact(cotangent[i]) for cotangent in given))
+    def row(i: int) -> list[Value]:
+        return by_token_row(problem, i, *(cotangent[i] for cotangent in given))
 
-    def by_scalars() -> list[Value]:
-        tokens = [(i, problem.token(i)) for i in problem.indices if problem.in_range(i)]
-        in_loss = 1 if problem.convention.add_z_loss else 0
-        smoothing = [scaled(exact(given[0][i]), token.smoothing_derivative()) for i, token in tokens]
-        squares = [
-            scaled(exact(given[0][i]) * in_loss + exact(given[1][i]), _lse_squared(token)) for i, token in tokens
-        ]
-        return [added(smoothing), added(squares)]
+    def scalars() -> list[Value]:
+        tokens = [by_token_scalars(problem, i, given[0][i], given[1][i]) for i in problem.indices]
+        return [added([smoothing for smoothing, _ in tokens]), added([k for _, k in tokens])]
 
-    smoothing, k = refine(by_scalars, digits)
-    return TokenGradients(_stack(problem.logits.shape, refine_rows(rows, problem.count, digits)), smoothing, k)
+    smoothing, k = refine(scalars, digits)
+    rows = refine_rows(row, len(problem.indices), digits)
+    return TokenGradients(stacked(problem.logits.shape, rows), smoothing, k)
 
 
 def cross_entropy_with_logits_gradients(
-    logits: Any, targets: Any, z_loss: Any, *, cotangents: Mapping[str, Any], digits: int = DIGITS
+    logits: Any,
+    targets: Any,
+    z_loss: Any,
+    *,
+    cotangents: Mapping[str, Any],
+    logit_softcap: Any = None,
+    digits: int = DIGITS,
 ) -> DenseGradients:
     """The gradient of sum(cotangents * outputs) over the outputs loss and z_loss.
 
     Args:
-      logits, targets, z_loss, digits: as in the function itself.
+      logits, targets, z_loss, logit_softcap, digits: as in the function itself.
       cotangents: arrays of shape [...] for "loss" and "z_loss"; 0 where missing.
 
     Returns:
-      The derivative by each argument, with the argument's shape.
+      The derivative by each argument, with the argument's shape; by logits before the soft-cap.
 
     Raises:
-      ValueError: shapes do not fit.
+      ValueError: shapes do not fit, or the cap is not positive.
       TypeError: an input is not of the kind named above.
 
     References:
       SPEC.md GRAD-1, GRAD-3, GRAD-6, GRAD-7, STATE.
     """
-    tokens = dense_tokens(logits, targets, z_loss)
-    shape = exact_array("logits", logits).shape
-    by_loss, by_z = (_cotangents(cotangents, name, shape[:-1]) for name in ("loss", "z_loss"))
-    count = math.prod(shape[:-1])
+    problem = dense_problem(logits, targets, z_loss, logit_softcap)
+    by_loss, by_z = (token_cotangents(cotangents, name, problem.shape) for name in ("loss", "z_loss"))
+    count = len(problem.indices)
 
-    def rows(i: int) -> list[Value]:
-        return tokens(i).logits_gradient(exact(by_loss[i]), exact(by_z[i]), exact(0))
-
-    def by_targets(i: int) -> list[Value]:
-        token = tokens(i)
-        return [scaled(exact(by_loss[i]), token.shortfall(j)) for j in range(shape[-1])]
+    def row(i: int) -> list[Value]:
+        return by_dense_row(problem, i, by_loss[i], by_z[i])
 
     def by_k() -> list[Value]:
-        return [added([scaled(exact(by_loss[i]) + exact(by_z[i]), _lse_squared(tokens(i))) for i in range(count)])]
+        return [added([by_dense_k(problem, i, by_loss[i], by_z[i]) for i in problem.indices])]
 
     (k,) = refine(by_k, digits)
     return DenseGradients(
-        _stack(shape, refine_rows(rows, count, digits)),
-        _stack(shape, refine_rows(by_targets, count, digits)),
+        stacked(problem.logits.shape, refine_rows(row, count, digits)),
+        stacked(problem.logits.shape, refine_rows(lambda i: by_targets(problem, i, by_loss[i]), count, digits)),
         k,
     )
 
 
-def weighted_hessian_vector_product(
-    logits: Any,
-    targets: Any,
-    weights: Any = None,
-    label_smoothing: Any = 0.0,
-    z_loss: Any = 0.0,
-    loss_normalizing_factor: Any = None,
-    *,
-    vector: Any,
-    convention: Convention = LOSSPROOF,
-    digits: int = DIGITS,
+# The same derivatives at the working precision, for the functions above and for what is made of them.
+
+
+def by_batch_row(problem: HardProblem, i: int, by_loss: Real, by_z: Real) -> list[Value]:
+    """By the logits of token i of a batch."""
+    if problem.excluded(i):
+        return [exact(0)] * problem.classes
+    loss, z = problem.scaled_by_coefficient(i, by_loss, by_z)
+    return problem.token(i).logits_gradient(loss, z, exact(0))
+
+
+def by_batch_weight(problem: HardProblem, i: int, by_loss: Real, by_z: Real, by_weight_sum: Real) -> Value:
+    """GRAD-2: loss_i / L, at weight 0 too."""
+    if not problem.in_range(i):
+        return exact(0)
+    token = problem.token(i)
+    if isinstance(token.loss, float) or problem.divisor is None:
+        return exact(by_weight_sum)
+    value: Value = exact(by_loss) * token.loss + exact(by_z) * token.z_loss
+    if problem.convention.reduction == "mean":  # the sum of the weights, by which is divided, moves too
+        parts = [_outputs(problem.token(n), by_loss, by_z) for n in problem.counted()]
+        whole = added(
+            [scaled(exact(problem.weight(n)), part) for n, part in zip(problem.counted(), parts, strict=True)]
+        )
+        value = added([value, scaled(-1 / exact(problem.reduced_by()), whole)])
+    return added([scaled(1 / exact(problem.divisor), value), exact(by_weight_sum)])
+
+
+def by_batch_scalars(problem: HardProblem, by_loss: Real, by_z: Real) -> list[Value]:
+    """By label_smoothing, z_loss and loss_normalizing_factor (GRAD-4, GRAD-3, GRAD-5)."""
+    counted = [(problem.coefficient(i), problem.token(i)) for i in problem.counted()]
+    smoothing = added([scaled(c, token.smoothing_derivative()) for c, token in counted])
+    squares = added([scaled(c, token.log_z_squared) for c, token in counted])
+    outputs = added([scaled(c, _outputs(token, by_loss, by_z)) for c, token in counted])
+    in_loss = by_loss if problem.adds_z_loss else 0
+    return [
+        scaled(exact(by_loss), smoothing),
+        scaled(exact(in_loss) + exact(by_z), squares),
+        _by_factor(problem, outputs, empty=not counted),
+    ]
+
+
+def by_token_row(problem: HardProblem, i: int, *cotangents: Real) -> list[Value]:
+    """By the logits of a token, with the cotangents of loss, z_loss and log_z."""
+    if not problem.in_range(i):
+        return [exact(0)] * problem.classes
+    by_loss, by_z, by_log_z = map(exact, cotangents)
+    return problem.token(i).logits_gradient(by_loss, by_z, by_log_z)
+
+
+def by_token_scalars(problem: HardProblem, i: int, by_loss: Real, by_z: Real) -> tuple[Value, Value]:
+    """By label_smoothing and z_loss, of one token."""
+    if not problem.in_range(i):
+        return exact(0), exact(0)
+    token = problem.token(i)
+    in_loss = by_loss if problem.adds_z_loss else 0
+    return (
+        scaled(exact(by_loss), token.smoothing_derivative()),
+        scaled(exact(in_loss) + exact(by_z), token.log_z_squared),
+    )
+
+
+def by_dense_row(problem: DenseProblem, i: int, by_loss: Real, by_z: Real) -> list[Value]:
+    """By the logits of a token with dense targets."""
+    return problem.token(i).logits_gradient(exact(by_loss), exact(by_z), exact(0))
+
+
+def by_dense_k(problem: DenseProblem, i: int, by_loss: Real, by_z: Real) -> Value:
+    """By z_loss, of one token with dense targets."""
+    return scaled(exact(by_loss) + exact(by_z), problem.token(i).log_z_squared)
+
+
+def by_targets(problem: DenseProblem, i: int, by_loss: Real) -> list[Value]:
+    """GRAD-6."""
+    token = problem.token(i)
+    return [scaled(exact(by_loss), token.shortfall(j)) for j in range(problem.classes)]
+
+
+def batch_weights_gradient(
+    problem: HardProblem, by_loss: Real, by_z: Real, by_weight_sum: Real, digits: int
 ) -> EnclosureArray:
-    """The Hessian of compute_weighted_cross_entropy's loss by the logits, times `vector`.
-
-    Args:
-      logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, convention, digits: as in the
-        function itself.
-      vector: exact numbers of the logits' shape.
-
-    Returns:
-      Enclosures of the logits' shape.
-
-    Raises:
-      ValueError: shapes do not fit, or e is outside [0, 1].
-
-    References:
-      SPEC.md GRAD-9.
-    """
-    problem = hard_problem(logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, convention)
-    v = exact_array("vector", vector)
-    if v.shape != problem.logits.shape:
-        raise ValueError(f"vector must have the shape of logits, {problem.logits.shape}, got {v.shape}")
+    """By every weight of a batch."""
 
     def row(i: int) -> list[Value]:
-        if problem.excluded(i):
-            return [exact(0)] * v.shape[-1]
-        product = problem.token(i).hessian_vector_product([exact(number) for number in v.rows()[i]])
-        return [scaled(problem.coefficient(i), element) for element in product]
+        return [by_batch_weight(problem, i, by_loss, by_z, by_weight_sum)]
 
-    return _stack(v.shape, refine_rows(row, problem.count, digits))
+    return stacked(problem.shape, refine_rows(row, len(problem.indices), digits))
 
 
-def _by_weight(problem: HardProblem, i: int, by_loss: Real, by_z: Real) -> Value:
-    """GRAD-2: loss_i / L, at weight 0 too."""
-    token, factor = problem.token(i), 1 if problem.factor is None else problem.factor
-    if isinstance(token.loss, float) or factor == 0 or not is_finite(factor):
-        return exact(0)
-    return (exact(by_loss) * token.loss + exact(by_z) * token.z_loss) / exact(factor)
+def batch_cotangents(cotangents: Mapping[str, Any]) -> tuple[Real, ...]:
+    """The cotangents of loss, z_loss and weight_sum."""
+    return tuple(exact_scalar(name, cotangents.get(name, 0)) for name in ("loss", "z_loss", "weight_sum"))
 
 
-def _by_factor(problem: HardProblem, outputs: Value, *, empty: bool) -> Value:
-    """GRAD-5."""
-    if empty:
-        return exact(0)  # EXCL-3
-    factor = number(1 if problem.factor is None else problem.factor)
-    if isinstance(factor, float) or factor == 0:
-        return math.nan
-    return scaled(-1 / factor, outputs)
-
-
-def _lse_squared(token: Token) -> Value:
-    return token.log_z if isinstance(token.log_z, float) else token.log_z.square()
-
-
-def _cotangents(cotangents: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> tuple[Real, ...]:
+def token_cotangents(cotangents: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> tuple[Real, ...]:
+    """The cotangents of one output, token by token."""
     if name not in cotangents:
         return (0,) * math.prod(shape)
     array = exact_array(name, cotangents[name])
@@ -271,5 +270,20 @@ def _cotangents(cotangents: Mapping[str, Any], name: str, shape: tuple[int, ...]
     return array.values
 
 
-def _stack(shape: tuple[int, ...], rows: list[tuple[Enclosure, ...]]) -> EnclosureArray:
+def stacked(shape: tuple[int, ...], rows: list[tuple[Enclosure, ...]]) -> EnclosureArray:
+    """The rows of an array, one after the other."""
     return EnclosureArray(shape, tuple(element for row in rows for element in row))
+
+
+def _outputs(token: Token, by_loss: Real, by_z: Real) -> Value:
+    return added([scaled(exact(by_loss), token.loss), scaled(exact(by_z), token.z_loss)])
+
+
+def _by_factor(problem: HardProblem, outputs: Value, *, empty: bool) -> Value:
+    """GRAD-5."""
+    if empty:
+        return exact(0)  # EXCL-3
+    factor = 1 if problem.factor is None else problem.factor
+    if not is_finite(factor) or factor == 0:
+        return math.nan
+    return scaled(-1 / exact(factor), outputs)

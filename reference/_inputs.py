@@ -2,12 +2,16 @@
 
 import math
 import numbers
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 Real: TypeAlias = float | Fraction  # an int, float or Fraction, taken as exact
+
+_SPECIAL = {"nan", "inf", "-inf"}
+_HEX = re.compile(r"([+-]?)0x(?=\.?[0-9a-f])([0-9a-f]*)\.?([0-9a-f]*)(?:p([+-]?[0-9]+))?")
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,10 @@ class ExactArray:
         """The number of axes."""
         return len(self.shape)
 
-    def rows(self) -> list[tuple[Real, ...]]:
-        """The values cut along the last axis."""
+    def row(self, i: int) -> tuple[Real, ...]:
+        """The i-th piece of the values, cut along the last axis."""
         length = self.shape[-1]
-        return [self.values[start : start + length] for start in range(0, len(self.values), length)]
+        return self.values[i * length : (i + 1) * length]
 
 
 def exact_array(name: str, array: Any) -> ExactArray:
@@ -34,13 +38,14 @@ def exact_array(name: str, array: Any) -> ExactArray:
     Args:
       name: what to call the array in an error message.
       array: nested lists or tuples of Python numbers, or anything with `tolist` and `shape` (numpy, jax,
-        ml_dtypes, torch): a bfloat16, float16, float32 or float64 is the dyadic rational it encodes.
+        ml_dtypes, torch): a bfloat16, float16, float32 or float64 is the dyadic rational it encodes. A string is a
+        float in hexadecimal, as float.hex and C's %a write it ("0x1.8p+1"), or "nan", "inf", "-inf".
 
     Returns:
       The array's shape and values.
 
     Raises:
-      TypeError: an element is not a real number.
+      TypeError: an element is not a real number, or a string is no float in hexadecimal.
       ValueError: nested lists are ragged.
     """
     nested = array.tolist() if hasattr(array, "tolist") else array
@@ -66,12 +71,15 @@ def exact_scalar(name: str, number: Any) -> Real:
     """Converts a scalar exactly; an array without axes counts as one.
 
     Raises:
-      TypeError: not a real number (a bool is not one).
+      TypeError: not a real number (a bool is not one), or a string that is no float in hexadecimal.
       ValueError: an array with axes.
     """
     if getattr(number, "shape", ()) != ():
         raise ValueError(f"{name} must be a scalar, got an array of shape {tuple(number.shape)}: pass one number")
     value = number.item() if hasattr(number, "item") else number
+    text = _from_hex(value)
+    if text is not None:
+        return text
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {name}={value!r} ({type(value).__name__})")
     return _exact_number(value)
@@ -109,9 +117,36 @@ def _exact_number(value: Any) -> Real:
 def _flatten(name: str, nested: Any) -> list[Real]:
     if isinstance(nested, (list, tuple)):
         return [number for element in nested for number in _flatten(name, element)]
+    text = _from_hex(nested)
+    if text is not None:
+        return [text]
     if not isinstance(nested, numbers.Real):
-        raise TypeError(f"{name} must hold real numbers, got {nested!r} ({type(nested).__name__})")
+        hint = ": text must be hexadecimal, as '0x1.8p+1'" if isinstance(nested, str) else ""
+        raise TypeError(f"{name} must hold real numbers, got {nested!r} ({type(nested).__name__}){hint}")
     return [_exact_number(nested)]
+
+
+def _from_hex(text: Any) -> Real | None:
+    """The number of a text such as "0x1.8p+1", exactly; None of anything else."""
+    if not isinstance(text, str):
+        return None
+    if text in _SPECIAL:
+        return float(text)
+    match = _HEX.fullmatch(text.lower())
+    if match is None:
+        return None
+    sign, whole, point, exponent = match.groups(default="")
+    number = Fraction(int(whole + point, 16)) * Fraction(2) ** (int(exponent or 0) - 4 * len(point))
+    return _exact_fraction(-number if sign == "-" else number)
+
+
+def _exact_fraction(number: Fraction) -> Real:
+    """The float64 that is this number, or the fraction where there is none."""
+    try:
+        nearest = float(number)
+    except OverflowError:
+        return number
+    return nearest if nearest == number else number
 
 
 def _shape(name: str, nested: Any) -> tuple[int, ...]:

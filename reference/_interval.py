@@ -138,9 +138,12 @@ def current_precision() -> int:
 
 def exact(number: float | Fraction) -> Interval:
     """The interval that holds just this finite number, or a tightest one around a fraction that is not binary."""
-    if isinstance(number, Fraction):
+    if isinstance(number, float):
+        raw = libmp.from_float(number)
+    elif number.denominator & (number.denominator - 1):
         return exact(number.numerator) / exact(number.denominator)
-    raw = libmp.from_float(number) if isinstance(number, float) else libmp.from_int(number)
+    else:
+        raw = libmp.from_man_exp(number.numerator, 1 - number.denominator.bit_length())
     return Interval(raw, raw)
 
 
@@ -174,6 +177,21 @@ def log1p(x: Interval) -> Interval:
         return between((x - x.square() / 2).low, x.high)
     with working_precision(_precision.bits + leading_zeros):
         return log(1 + x)
+
+
+def tanh_and_slope(x: Interval) -> tuple[Interval, Interval]:
+    """tanh x with small relative width however small x is, and its derivative 1 - tanh^2 however large x is."""
+    if x == 0:
+        return x, exact(1)
+    if not (x > 0):
+        value, slope = tanh_and_slope(-x)
+        return -value, slope
+    _, _, exponent, bits = x.high
+    leading_zeros = max(0, -(exponent + bits))
+    with working_precision(_precision.bits + leading_zeros):
+        t = exp(-(x + x))
+        inverse = 1 / (1 + t)
+        return (1 - t) * inverse, 4 * t * inverse.square()
 
 
 def endpoints(x: Interval) -> tuple[Any, Any]:

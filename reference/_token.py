@@ -15,8 +15,7 @@ from typing import Literal
 from lossproof.reference._extended import added, scaled
 from lossproof.reference._inputs import Real, is_finite
 from lossproof.reference._interval import Interval, exact, exp, log, log1p, total
-
-Value = Interval | float  # an interval, or one of the floats nan, inf, -inf
+from lossproof.reference._row import Row, Value
 
 
 @dataclass(frozen=True)
@@ -24,16 +23,21 @@ class Convention:
     """Where losses differ on purpose.
 
     Attributes:
-      smoothing: "others" spreads label_smoothing over the V - 1 other classes; "uniform" over all V (torch, Keras).
+      smoothing: "others" spreads label_smoothing over the V - 1 other classes; "uniform" over all V (torch, optax,
+        Keras).
       subtract_entropy: whether H is subtracted.
       add_z_loss: whether z is part of loss.
       ignore_index: a target that is excluded although it may be a class, or None.
+      reduction: how a batch becomes a number, besides loss_normalizing_factor: "sum"; "mean" divides by the sum of the
+        weights of the tokens whose target is in range (torch; Keras' mean_with_sample_weight), and is NaN where that
+        is 0; "batch_mean" divides by the number of all tokens (Keras' sum_over_batch_size, jnp.mean).
     """
 
     smoothing: Literal["others", "uniform"] = "others"
     subtract_entropy: bool = True
     add_z_loss: bool = True
     ignore_index: int | None = None
+    reduction: Literal["sum", "mean", "batch_mean"] = "sum"
 
 
 LOSSPROOF = Convention()
@@ -118,26 +122,24 @@ class Token:
     """The quantities of one token at the working precision in force when it is made.
 
     Args:
-      logits: exact numbers; nan, inf and -inf allowed.
+      row: the logits; derivatives by them are by what they were before the soft-cap.
       target: the weights q.
       z_loss: the coefficient k.
       add_z_loss: whether z is part of the loss.
     """
 
-    def __init__(self, logits: Sequence[Real], target: Target, z_loss: Real, *, add_z_loss: bool = True) -> None:
-        self.logits, self.target, self.z_coefficient, self.add_z_loss = logits, target, z_loss, add_z_loss
-        peak = max(logits)
+    def __init__(self, row: Row, target: Target, z_loss: Real, *, add_z_loss: bool = True) -> None:
+        self.row, self.target, self.z_coefficient, self.add_z_loss = row, target, z_loss, add_z_loss
+        self.classes = len(row.values)
         dense = target.dense if isinstance(target, DenseTarget) else ()
-        # STATE-3, STATE-8
-        self.undefined = any(math.isnan(x) for x in logits) or not is_finite(peak) or not all(map(is_finite, dense))
-        self.undefined_coefficient = not is_finite(z_loss)
-        if self.undefined:
+        self.undefined = row.undefined or not all(map(is_finite, dense))  # STATE-3
+        self.undefined_coefficient = not is_finite(z_loss)  # STATE-8
+        highest = row.values[row.top]
+        if self.undefined or isinstance(highest, float):
             return
-        self.top = logits.index(peak)
-        highest = exact(peak)
-        self.gaps: list[Value] = [highest - exact(x) if is_finite(x) else math.inf for x in logits]
+        self.gaps = row.gaps()
         self.exps = [exact(0) if isinstance(gap, float) else exp(-gap) for gap in self.gaps]  # STATE-1
-        self.rest = total([e for j, e in enumerate(self.exps) if j != self.top])
+        self.rest = total([e for j, e in enumerate(self.exps) if j != row.top])
         self.inverse_sum = 1 / (1 + self.rest)
         self.log_sum = log1p(self.rest)
         self.lse = highest + self.log_sum
@@ -152,11 +154,16 @@ class Token:
         return math.nan if self.undefined else self.lse
 
     @cached_property
+    def log_z_squared(self) -> Value:
+        """What z_loss multiplies (GRAD-3)."""
+        return self.log_z if isinstance(self.log_z, float) else self.log_z.square()
+
+    @cached_property
     def z_loss(self) -> Value:
         """VALUE-4."""
-        if self.undefined or self.undefined_coefficient:
+        if self.undefined_coefficient:
             return math.nan
-        return exact(self.z_coefficient) * self.lse.square()
+        return scaled(exact(self.z_coefficient), self.log_z_squared) if not self.undefined else math.nan
 
     @cached_property
     def loss(self) -> Value:
@@ -176,19 +183,31 @@ class Token:
 
     def complement(self, j: int, p: Interval) -> Interval:
         """1 - p_j, without cancellation at the maximum; elsewhere p_j <= 1/2."""
-        return self.rest * self.inverse_sum if j == self.top else 1 - p
+        return self.rest * self.inverse_sum if j == self.row.top else 1 - p
 
     def logits_gradient(self, by_loss: Value, by_z_loss: Value, by_log_z: Value) -> list[Value]:
         """GRAD-1, with the cotangents of loss, z_loss and log_z."""
-        coefficients = (by_loss, by_z_loss, by_log_z)
-        if self.undefined or self.undefined_coefficient or any(isinstance(c, float) for c in coefficients):
-            return [math.nan] * len(self.logits)
-        slope = 2 * exact(self.z_coefficient) * self.lse
-        through_lse = (by_loss if self.add_z_loss else 0) * slope + by_z_loss * slope + by_log_z
-        gradient: list[Value] = []
+        coefficients = self._coefficients(by_loss, by_z_loss, by_log_z)
+        if coefficients is None:
+            return [math.nan] * self.classes
+        gradient = self._gradient_after_cap(*coefficients)
+        cap = self.row.cap
+        return list(gradient) if cap is None else [g * slope for g, slope in zip(gradient, cap.slopes, strict=True)]
+
+    def _coefficients(self, by_loss: Value, by_z_loss: Value, by_log_z: Value) -> tuple[Interval, ...] | None:
+        """The cotangents of xent, of k lse^2 and of lse; None where the derivatives are NaN."""
+        if self.undefined or self.undefined_coefficient:
+            return None
+        if isinstance(by_loss, float) or isinstance(by_z_loss, float) or isinstance(by_log_z, float):
+            return None
+        return by_loss, by_z_loss + (by_loss if self.add_z_loss else 0), by_log_z
+
+    def _gradient_after_cap(self, by_xent: Interval, by_z: Interval, by_lse: Interval) -> list[Interval]:
+        through_lse = 2 * exact(self.z_coefficient) * self.lse * by_z + by_lse
+        gradient = []
         for j, (q, rest) in enumerate(zip(self.target.weights(), self.target.rests(), strict=True)):
             p = self.probability(j)
-            gradient.append(by_loss * (rest * p - q * self.complement(j, p)) + through_lse * p)
+            gradient.append(by_xent * (rest * p - q * self.complement(j, p)) + through_lse * p)
         return gradient
 
     def smoothing_derivative(self) -> Value:
@@ -199,21 +218,38 @@ class Token:
         if self.undefined:
             return math.nan
         (on, off), (on_slope, off_slope) = target.on_off(), target.on_off_slopes()
-        others = added([self.shortfall(j) for j in range(target.classes) if j != target.target])
+        others = added([self.shortfall(j) for j in range(self.classes) if j != target.target])
         moved = added([scaled(on_slope, self.shortfall(target.target)), scaled(off_slope, others)])
         if isinstance(moved, float) or not target.convention.subtract_entropy:
             return moved  # an infinite shortfall outweighs the logarithms
         return added([moved, scaled(on_slope, _log(on)), scaled(off_slope * (target.classes - 1), _log(off))])
 
-    def hessian_vector_product(self, vector: Sequence[Interval]) -> list[Value]:
-        """GRAD-9, without the token's coefficient."""
-        if self.undefined or self.undefined_coefficient:
-            return [math.nan] * len(self.logits)
-        indices = range(len(self.logits))
-        slope = 2 * exact(self.z_coefficient)
-        curvature = total(self.target.weights()) + slope * self.lse
-        mean = total([self.probability(j) * vector[j] for j in indices])
-        return [self.probability(j) * (curvature * (vector[j] - mean) + slope * mean) for j in indices]
+    def hessian_vector_product(
+        self, vector: Sequence[Interval], by_loss: Value, by_z_loss: Value, by_log_z: Value
+    ) -> list[Value]:
+        """GRAD-9, with the cotangents of loss, z_loss and log_z."""
+        coefficients = self._coefficients(by_loss, by_z_loss, by_log_z)
+        if coefficients is None:
+            return [math.nan] * self.classes
+        cap = self.row.cap
+        if cap is None:
+            return list(self._hessian_after_cap(vector, *coefficients))
+        inner = [v * slope for v, slope in zip(vector, cap.slopes, strict=True)]
+        curved = self._hessian_after_cap(inner, *coefficients)
+        gradient = self._gradient_after_cap(*coefficients)
+        return [
+            slope * h + bend * g * v
+            for slope, bend, h, g, v in zip(cap.slopes, cap.bends, curved, gradient, vector, strict=True)
+        ]
+
+    def _hessian_after_cap(
+        self, vector: Sequence[Interval], by_xent: Interval, by_z: Interval, by_lse: Interval
+    ) -> list[Interval]:
+        slope = 2 * exact(self.z_coefficient) * by_z
+        curvature = total(self.target.weights()) * by_xent + slope * self.lse + by_lse
+        p = [self.probability(j) for j in range(self.classes)]
+        mean = total([p_j * v for p_j, v in zip(p, vector, strict=True)])
+        return [p_j * (curvature * (v - mean) + slope * mean) for p_j, v in zip(p, vector, strict=True)]
 
 
 def _log(x: Interval) -> Value:

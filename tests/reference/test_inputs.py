@@ -60,7 +60,7 @@ def test_nested_lists_tuples_and_fractions_are_exact():
     array = exact_array("logits", [(1, Fraction(1, 3)), [10**30, 0.1]])
     assert array.shape == (2, 2)
     assert array.values == (1, Fraction(1, 3), 10**30, 0.1)
-    assert array.rows() == [(1, Fraction(1, 3)), (10**30, 0.1)]
+    assert [array.row(0), array.row(1)] == [(1, Fraction(1, 3)), (10**30, 0.1)]
     assert exact_array("targets", 3).shape == () and exact_array("targets", []).shape == (0,)
     assert exact_array("weights", [True, False]).values == (1, 0)
 
@@ -164,3 +164,29 @@ def test_any_shape_in_front_of_the_classes_is_kept():
     alone = reference.token_cross_entropy(logits[1, 2][None], targets[1, 2][None])
     assert same([answer.loss.values[5]], alone.loss)
     assert holds(reference.compute_weighted_cross_entropy(logits, targets).weight_sum, 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0x1.8p+1", 3.0),
+        ("-0x.8", -0.5),
+        ("0x1p-1074", 5e-324),
+        ("+0XAp0", 10.0),
+        ("0x1.00000000000001p0", 1 + Fraction(1, 2**56)),
+        ("0x1p1024", Fraction(2**1024)),
+        ("inf", math.inf),
+        ("-inf", -math.inf),
+    ],
+)
+def test_text_in_hexadecimal_is_exact(text, value):
+    """Fails when a hex float is rounded, or read as another number."""
+    assert exact_array("logits", [[text, 0.0]]).values == (value, 0.0)
+    assert exact_scalar("z_loss", text) == value
+
+
+@pytest.mark.parametrize("text", ["0.1", "1e3", "0x", "0x1.8q1", "", "Infinity", "0x1p", "0x1 p1"])
+def test_other_text_is_refused(text):
+    """Fails when a decimal, which may not be what it says in binary, or a misprint is taken for a number."""
+    with pytest.raises(TypeError, match=r"logits must hold real numbers, got .*\(str\): text must be hexadecimal"):
+        exact_array("logits", [text])
