@@ -4,8 +4,9 @@
 
 Where to read: `checks/` asks the questions, one module per group of clauses; `_units.py` cuts them into units of
 work; `_run.py` is what a check works with; `_target*.py` are the implementations under test; `_draw.py` makes cases,
-`_exact.py` fetches the right answers, `_bounds.py` says how large an error may be, `_judge.py` compares; `_runner.py`,
-`_summary.py` and `_cli.py` run and report; `mutants/` are the broken losses that prove the suite.
+`_exact.py` fetches the right answers, `lossproof.reference.bounds` says how large an error may be, `_judge.py`
+compares; `_runner.py`, `_summary.py` and `_cli.py` run and report; `mutants/` are the broken losses that prove the
+suite.
 """
 
 import importlib

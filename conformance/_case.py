@@ -3,16 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-Array: TypeAlias = np.ndarray[Any, Any]
+from lossproof.reference.bounds import DENSE as DENSE, TOKEN as TOKEN, WEIGHTED as WEIGHTED, Array as Array, Call
 
-TOKEN = "token_cross_entropy"
-WEIGHTED = "compute_weighted_cross_entropy"
-DENSE = "cross_entropy_with_logits"
 FACTOR = "get_loss_normalizing_factor_and_weights"
 
 OUTPUTS = {
@@ -39,40 +36,14 @@ DTYPES: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Case:
-    """The arguments of one call of `function`.
+class Case(Call):
+    """The arguments of one call of `function`, a key of `ARGUMENTS`.
 
     Attributes:
-      function: a key of `ARGUMENTS`.
-      inputs: arrays by argument name; scalars are Python floats. What is missing keeps its default.
       traced: whether the scalars are passed as traced values rather than baked in.
     """
 
-    function: str
-    inputs: Mapping[str, Any]
     traced: bool = field(default=True)
-
-    @property
-    def logits(self) -> Array:
-        """[..., V]"""
-        return np.asarray(self.inputs["logits"])
-
-    @property
-    def dtype(self) -> str:
-        """The type of the logits."""
-        return self.logits.dtype.name
-
-    @property
-    def carried(self) -> str:
-        """The type that arithmetic is carried in (ACC-5)."""
-        return "float64" if self.dtype == "float64" else "float32"
-
-    def scalar(self, name: str) -> float:
-        """A scalar argument, or its default."""
-        value = self.inputs.get(name)
-        if value is None:
-            return 1.0 if name == "loss_normalizing_factor" else 0.0
-        return float(value)
 
     def with_inputs(self, **changes: Any) -> "Case":
         """The same call with some arguments replaced."""

@@ -9,13 +9,13 @@ import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance._bounds import Bounds, Grade, smallest_normal, with_final_rounding
 from lossproof.conformance._case import DENSE, OUTPUTS, Case
 from lossproof.conformance._draw import SHAPES, Options, cases, unit_cotangents
 from lossproof.conformance._exact import Exact, exact_gradients, exact_values
 from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void
 from lossproof.conformance._target import Arrays, NotApplicable, Target, Unsupported
 from lossproof.reference import FORMATS
+from lossproof.reference.bounds import Bounds, Grade, smallest_normal, with_final_rounding
 
 # Cases per exploration; a check may ask for a multiple. Smoke is no conformance result.
 EXAMPLES = {"smoke": 3, "standard": 20, "exhaustive": 2000}

@@ -3,11 +3,11 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance._bounds import smallest_normal
 from lossproof.conformance._case import DENSE, DTYPES, TOKEN, WEIGHTED, Case
 from lossproof.conformance._draw import Options, generator, make, random_cotangents
 from lossproof.conformance._run import Run
 from lossproof.conformance._units import check
+from lossproof.reference.bounds import smallest_normal
 
 HARD = (TOKEN, WEIGHTED)
 LEADS = (3.0, 10.0, 20.0, 40.0, 80.0)

@@ -7,13 +7,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lossproof import reference
-from lossproof.conformance._bounds import sum_bound
 from lossproof.conformance._case import FACTOR
 from lossproof.conformance._draw import generator
 from lossproof.conformance._exact import Exact, as_pairs
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import check
+from lossproof.reference.bounds import sum_bound
 
 NAMES = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
 ONE = ["float32"]

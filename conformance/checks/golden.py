@@ -11,7 +11,6 @@ import ml_dtypes  # noqa: F401  numpy learns the name bfloat16 from it
 import numpy as np
 
 from lossproof import golden
-from lossproof.conformance._bounds import Bounds, Grade, smallest_normal, with_final_rounding
 from lossproof.conformance._case import FACTOR, SCALARS, Case
 from lossproof.conformance._draw import carried_float
 from lossproof.conformance._exact import Exact
@@ -19,6 +18,7 @@ from lossproof.conformance._judge import Violation, VoidCaseError, refuse_void
 from lossproof.conformance._run import Run, argument_dtype
 from lossproof.conformance._units import Check
 from lossproof.conformance.checks.factors import agrees
+from lossproof.reference.bounds import Bounds, Grade, smallest_normal, with_final_rounding
 
 # What only an accurate algorithm can pass; the other cases are about meaning, and grade C tells.
 _ACCURATE = ("ACC-", "DIFF-1 ", "DIFF-6 ", "STATE-4 ", "VALUE-9 ")

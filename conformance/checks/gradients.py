@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance._bounds import Bounds, with_final_rounding
 from lossproof.conformance._case import DENSE, DTYPES, SCALARS, TOKEN, WEIGHTED, Array, Case
 from lossproof.conformance._draw import Options, generator, random_cotangents, unit_cotangents
 from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp
 from lossproof.conformance._run import Run
 from lossproof.conformance._units import check
+from lossproof.reference.bounds import Bounds, with_final_rounding
 
 # For what is costly to compile.
 SMALL = ((2, 3), (4, 16))

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance._bounds import Grade
 from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED, Array, Case
 from lossproof.conformance._draw import Options
 from lossproof.conformance._run import Run
 from lossproof.conformance._target import Unsupported
 from lossproof.conformance._units import check
 from lossproof.reference import FORMATS
+from lossproof.reference.bounds import Grade
 
 HARD = (TOKEN, WEIGHTED)
 SHAPE = ((4, 16),)

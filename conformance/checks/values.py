@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from lossproof.conformance._bounds import Bounds
 from lossproof.conformance._case import DENSE, DTYPES, TOKEN, WEIGHTED, Case
 from lossproof.conformance._draw import Options, unit_cotangents
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import check
+from lossproof.reference.bounds import Bounds
 
 HARD = (TOKEN, WEIGHTED)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from lossproof.conformance._bounds import Bounds, with_final_rounding
 from lossproof.conformance._case import DENSE, DTYPES, OUTPUTS, TOKEN, WEIGHTED
 from lossproof.conformance._draw import Options, cases, make, random_cotangents
 from lossproof.reference import LOSSPROOF, Convention
+from lossproof.reference.bounds import Bounds, with_final_rounding
 
 FUNCTIONS = (TOKEN, WEIGHTED, DENSE)
 CONVENTIONS = (LOSSPROOF, Convention("uniform", subtract_entropy=False, add_z_loss=False, ignore_index=1))

@@ -4,9 +4,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lossproof.conformance._bounds import smallest_normal
 from lossproof.conformance._exact import Exact
 from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void, utilisation
+from lossproof.reference.bounds import smallest_normal
 
 KINDS = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float32": np.float32, "float64": np.float64}
 INF, NAN = np.inf, np.nan

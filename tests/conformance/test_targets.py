@@ -6,7 +6,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from lossproof.conformance import load_target
-from lossproof.conformance._bounds import Bounds
 from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
 from lossproof.conformance._draw import Options, cases, make, unit_cotangents
 from lossproof.conformance._exact import exact_gradients, exact_values
@@ -14,6 +13,7 @@ from lossproof.conformance._judge import utilisation
 from lossproof.conformance._target import Unsupported
 from lossproof.conformance._targets import TargetError, function_target, module_target, parse_convention
 from lossproof.reference import LOSSPROOF, Convention
+from lossproof.reference.bounds import Bounds
 
 ROW = np.float32([[0.5, -1.0, 2.0], [3.0, 0.0, 0.0]])
 TARGETS = [2, 0]

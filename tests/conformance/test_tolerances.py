@@ -1,4 +1,4 @@
-"""Tolerances: the modules of the bounds own them all."""
+"""Tolerances: `lossproof.reference.bounds` owns them all."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 from lossproof import conformance
 
 FOLDER = Path(conformance.__path__[0])
-OWNERS = {"_bounds.py", "_profiles.py"}
 KEYWORDS = {"rtol", "atol", "rel_tol", "abs_tol", "rel", "abs", "tolerance", "decimal"}
 FUNCTIONS = {"isclose", "allclose", "assert_allclose", "approx", "assert_almost_equal", "assert_array_almost_equal"}
 DISTANCES = {"abs", "fabs", "absolute", "norm"}
@@ -44,7 +43,7 @@ def tolerances(source):
 def test_no_tolerance_outside_the_bounds(path):
     """Fails when a check carries a tolerance of its own, which no error analysis stands behind."""
     found = tolerances(path.read_text(encoding="utf-8"))
-    assert not found or path.name in OWNERS, f"{path.name}: lines {found}"
+    assert not found, f"{path.name}: lines {found}"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The quantities of SPEC.md's notation for all tokens of a case, in float64: what the bounds are made of.
+"""The quantities of SPEC.md's notation for all tokens of a call, in float64: what the bounds are made of.
 
 Bounds are first-order, so a relative error of 1e-13 in them does not matter.
 """
@@ -9,27 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance._case import DENSE, Array, Case
-from lossproof.reference import Convention
+from lossproof.reference._token import Convention
+from lossproof.reference.bounds._call import DENSE, Array, Call
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Arrays [..., V] and [...] of a case; rows without a real value hold nan or anything."""
+    """Arrays [..., V] and [...] of a call; rows without a real value hold nan or anything."""
 
-    case: Case
+    call: Call
     convention: Convention
 
     @cached_property
     def x(self) -> Array:
         """The logits, 0 in place of what is not finite (its probability is 0, or its row has no real value)."""
-        logits = self.case.logits.astype(np.float64)
+        logits = self.call.logits.astype(np.float64)
         return np.where(np.isfinite(logits), logits, 0.0)
 
     @cached_property
     def present(self) -> Array:
         """Which logits are finite."""
-        return np.isfinite(self.case.logits.astype(np.float64))
+        return np.isfinite(self.call.logits.astype(np.float64))
 
     @cached_property
     def peak(self) -> Array:
@@ -86,27 +86,27 @@ class Terms:
     @cached_property
     def classes(self) -> int:
         """V"""
-        return int(self.case.logits.shape[-1])
+        return int(self.call.logits.shape[-1])
 
     @cached_property
     def in_range(self) -> Array:
         """[...]: whether the target is a class that counts (EXCL-2)."""
-        if self.case.function == DENSE:
-            return np.ones(self.case.logits.shape[:-1], bool)
-        targets = np.asarray(self.case.inputs["targets"])
+        if self.call.function == DENSE:
+            return np.ones(self.call.logits.shape[:-1], bool)
+        targets = np.asarray(self.call.inputs["targets"])
         ignored = self.convention.ignore_index
         return (targets >= 0) & (targets < self.classes) & (targets != (-1 if ignored is None else ignored))
 
     @cached_property
     def is_target(self) -> Array:
         """[..., V]: one-hot targets, for hard targets."""
-        targets = np.where(self.in_range, np.asarray(self.case.inputs["targets"]), 0).astype(np.int64)
+        targets = np.where(self.in_range, np.asarray(self.call.inputs["targets"]), 0).astype(np.int64)
         return np.arange(self.classes) == targets[..., None]
 
     @cached_property
     def on_off(self) -> tuple[float, float]:
         """The weights of the target and of each other class."""
-        e = self.case.scalar("label_smoothing")
+        e = self.call.scalar("label_smoothing")
         if self.classes == 1:
             return 1.0, 0.0
         if self.convention.smoothing == "uniform":
@@ -116,8 +116,8 @@ class Terms:
     @cached_property
     def q(self) -> Array:
         """q_j"""
-        if self.case.function == DENSE:
-            return np.asarray(self.case.inputs["targets"], np.float64)
+        if self.call.function == DENSE:
+            return np.asarray(self.call.inputs["targets"], np.float64)
         on, off = self.on_off
         return np.where(self.is_target, on, off)
 
@@ -129,12 +129,12 @@ class Terms:
     @cached_property
     def weights(self) -> Array:
         """w_i, [...]; 0 for a target out of range."""
-        given: Any = self.case.inputs.get("weights")
+        given: Any = self.call.inputs.get("weights")
         weights = np.ones(self.in_range.shape) if given is None else np.asarray(given, np.float64)
         return np.where(self.in_range, weights, 0.0)
 
     @cached_property
     def coefficients(self) -> Array:
         """|c_i|, [...]"""
-        factor = self.case.scalar("loss_normalizing_factor")
+        factor = self.call.scalar("loss_normalizing_factor")
         return np.where(self.weights == 0, 0.0, np.abs(self.weights / np.float64(factor)))

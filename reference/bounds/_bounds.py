@@ -1,6 +1,6 @@
 """How large an error may be: the one place that owns tolerances.
 
-Every bound is a function of the case and the platform profile, derived in docs/error-analysis.md, whose section
+Every bound is a function of the call and the platform profile, derived in docs/error-analysis.md, whose section
 numbers are cited here. Errors are absolute, first order in the unit roundoff u; the integers count roundings.
 """
 
@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED, Array, Case
-from lossproof.conformance._profiles import JAX_CPU, Profile
-from lossproof.conformance._terms import Terms
-from lossproof.reference import FORMATS, Convention
+from lossproof.reference._rounding import FORMATS
+from lossproof.reference._token import LOSSPROOF, Convention
+from lossproof.reference.bounds._call import DENSE, TOKEN, WEIGHTED, Array, Call
+from lossproof.reference.bounds._profiles import JAX_CPU, Profile
+from lossproof.reference.bounds._terms import Terms
 
 # "A": relative for confident tokens, independent of a common offset. "C": absolute, and grows with the offset.
 Grade = Literal["A", "C"]
@@ -73,51 +74,67 @@ def _weighed(weights: Array, values: Array) -> Array:
 
 @dataclass(frozen=True)
 class Bounds:
-    """The bounds of one case.
+    """How far from the exact answer a good algorithm may be, for one call.
 
     Attributes:
-      case: the inputs.
-      convention: what the target computes.
-      grade: which algorithm is asked for.
+      call: the inputs.
+      convention: what is computed; its reduction must be "sum": a mean is a sum with its own factor.
+      grade: "A" or "C", see docs/error-analysis.md, section 11.
       profile: the platform's elementary functions.
+
+    Example:
+      >>> import numpy as np
+      >>> from lossproof.reference.bounds import Bounds, Call
+      >>> logits = np.array([[20.0, 0.0, 0.0]], np.float32)
+      >>> call = Call("token_cross_entropy", {"logits": logits, "targets": np.array([0])})
+      >>> loss = Bounds(call).values()["loss"]  # of 4.122307236379037e-09
+      >>> print(f"{loss[0]:.3g}")
+      8.35e-15
     """
 
-    case: Case
-    convention: Convention
-    grade: Grade
+    call: Call
+    convention: Convention = LOSSPROOF
+    grade: Grade = "A"
     profile: Profile = JAX_CPU
+
+    def __post_init__(self) -> None:
+        if self.convention.reduction != "sum":
+            raise ValueError(
+                f"bounds are of sums, got reduction={self.convention.reduction!r}: give what it divides by as "
+                "loss_normalizing_factor"
+            )
 
     @cached_property
     def terms(self) -> Terms:
-        """The quantities of the case."""
-        return Terms(self.case, self.convention)
+        """The quantities of the call."""
+        return Terms(self.call, self.convention)
 
     @property
     def u(self) -> float:
         """The unit roundoff of the carried type."""
-        return unit_roundoff(self.case.carried)
+        return unit_roundoff(self.call.carried)
 
     @property
     def k(self) -> float:
         """|k|"""
-        return abs(self.case.scalar("z_loss"))
+        return abs(self.call.scalar("z_loss"))
 
     @property
     def factor(self) -> np.float64:
         """|L|"""
-        return np.float64(abs(self.case.scalar("loss_normalizing_factor")))
+        return np.float64(abs(self.call.scalar("loss_normalizing_factor")))
 
     @property
     def floor(self) -> float:
         """ACC-7: what a flushed subnormal may cost, before coefficients."""
-        return smallest_normal(self.case.carried)
+        return smallest_normal(self.call.carried)
 
     @np.errstate(all="ignore")
     def values(self) -> dict[str, Array]:
         """The bound on each output."""
-        if self.case.function == TOKEN:
+        if self.call.function == TOKEN:
             return {"loss": self.loss, "z_loss": self.z_loss, "log_z": self.log_z}
-        if self.case.function == DENSE:
+        if self.call.function == DENSE:
             return {"loss": self.loss, "z_loss": self.z_loss}
         weights = np.abs(np.nan_to_num(self.terms.weights))
         weight_sum = 3 * self.u * np.sum(weights) + np.sum(weights, where=weights < self.floor)
@@ -126,7 +143,7 @@ class Bounds:
     @np.errstate(all="ignore")
     def gradients(self, cotangents: Mapping[str, Any]) -> dict[str, Array]:
         """The bound on the derivative of sum(cotangents * outputs) by each argument."""
-        t, function = self.terms, self.case.function
+        t, function = self.terms, self.call.function
         batched = function == WEIGHTED
         coefficients = t.coefficients if batched else np.where(t.in_range, 1.0, 0.0)
         by = {
@@ -167,13 +184,13 @@ class Bounds:
         products = _weighed(t.q, t.shortfall)
         size = np.sum(products, axis=-1)
         error = self.u * (np.sum(_weighed(t.q, self._shortfall_units), axis=-1) + 3 * size)
-        if self.case.function == DENSE:
+        if self.call.function == DENSE:
             taking_part = np.count_nonzero(t.q, axis=-1)
             error = error + self.u * np.minimum(np.maximum(taking_part - 1, 0), depth(t.classes)) * size
         if self._is_smoothed:
             spread = t.on_off[1] * np.sum(t.shortfall, axis=-1)
             error = error + self.u * (depth(t.classes) * spread + 4 * size)
-            inside = 0 < self.case.scalar("label_smoothing") < 1
+            inside = 0 < self.call.scalar("label_smoothing") < 1
             error = error + self.u * ((2 * max(p.log, p.log1p) + 5) * self._entropy + (2.0 if inside else 0.0))
         if self.convention.add_z_loss:
             error = error + self.z_loss + self.u * self._z_size
@@ -222,9 +239,9 @@ class Bounds:
         k = self.k
         by_loss, by_z, by_log_z = (np.asarray(b)[..., None] for b in (by_loss, by_z, by_log_z))
         mass = np.sum(np.abs(t.q), axis=-1, keepdims=True)
-        of_mass = depth(t.classes) if self.case.function == DENSE else 0
+        of_mass = depth(t.classes) if self.call.function == DENSE else 0
         cross = t.p * mass * (self._p_units + 9 + of_mass) + 10 * np.abs(t.q)
-        if self.grade == "A" and not self._is_smoothed and self.case.function != DENSE:
+        if self.grade == "A" and not self._is_smoothed and self.call.function != DENSE:
             rest, whole = self._rest_units, self._sum_units
             top = t.rest / (1 + t.rest) * (rest + whole + 6)
             below = t.p * self._p_units + 6 * (1 - t.p)
@@ -317,7 +334,7 @@ class Bounds:
 
     @property
     def _is_smoothed(self) -> bool:
-        return self.case.function != DENSE and self.case.scalar("label_smoothing") != 0 and self.terms.classes > 1
+        return self.call.function != DENSE and self.call.scalar("label_smoothing") != 0 and self.terms.classes > 1
 
     @property
     def _entropy(self) -> float:

@@ -1,0 +1,24 @@
+"""The exact first-order error bound of a good algorithm, for every output and every derivative (NumPy).
+
+Derived in docs/error-analysis.md. An implementation's error as a share of it is its utilisation.
+"""
+
+from lossproof.reference.bounds._bounds import (
+    Bounds as Bounds,
+    Grade as Grade,
+    smallest_normal as smallest_normal,
+    sum_bound as sum_bound,
+    unit_roundoff as unit_roundoff,
+    with_final_rounding as with_final_rounding,
+)
+from lossproof.reference.bounds._call import (
+    DENSE as DENSE,
+    TOKEN as TOKEN,
+    WEIGHTED as WEIGHTED,
+    Array as Array,
+    Call as Call,
+)
+from lossproof.reference.bounds._profiles import (
+    JAX_CPU as JAX_CPU,
+    Profile as Profile,
+)

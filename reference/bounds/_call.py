@@ -1,0 +1,49 @@
+"""The inputs of one call, as NumPy arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+TOKEN = "token_cross_entropy"
+WEIGHTED = "compute_weighted_cross_entropy"
+DENSE = "cross_entropy_with_logits"
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of one call of `function`.
+
+    Attributes:
+      function: TOKEN, WEIGHTED or DENSE.
+      inputs: arrays by argument name, logits in their type (that of ml_dtypes for bfloat16); scalars are Python floats.
+        What is missing keeps its default.
+    """
+
+    function: str
+    inputs: Mapping[str, Any]
+
+    @property
+    def logits(self) -> Array:
+        """[..., V]"""
+        return np.asarray(self.inputs["logits"])
+
+    @property
+    def dtype(self) -> str:
+        """The type of the logits."""
+        return self.logits.dtype.name
+
+    @property
+    def carried(self) -> str:
+        """The type that arithmetic is carried in (ACC-5)."""
+        return "float64" if self.dtype == "float64" else "float32"
+
+    def scalar(self, name: str) -> float:
+        """A scalar argument, or its default."""
+        value = self.inputs.get(name)
+        if value is None:
+            return 1.0 if name == "loss_normalizing_factor" else 0.0
+        return float(value)
