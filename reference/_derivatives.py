@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from lossproof.reference._enclosure import Enclosure, EnclosureArray, refine, refine_rows
@@ -191,7 +192,7 @@ def by_batch_weight(problem: HardProblem, i: int, by_loss: Real, by_z: Real, by_
             [scaled(exact(problem.weight(n)), part) for n, part in zip(problem.counted(), parts, strict=True)]
         )
         value = added([value, scaled(-1 / exact(problem.reduced_by()), whole)])
-    return added([scaled(1 / exact(problem.divisor), value), exact(by_weight_sum)])
+    return added([value / exact(problem.divisor), exact(by_weight_sum)])
 
 
 def by_batch_scalars(problem: HardProblem, by_loss: Real, by_z: Real) -> list[Value]:
@@ -199,7 +200,7 @@ def by_batch_scalars(problem: HardProblem, by_loss: Real, by_z: Real) -> list[Va
     counted = [(problem.coefficient(i), problem.token(i)) for i in problem.counted()]
     smoothing = added([scaled(c, token.smoothing_derivative()) for c, token in counted])
     squares = added([scaled(c, token.log_z_squared) for c, token in counted])
-    outputs = added([scaled(c, _outputs(token, by_loss, by_z)) for c, token in counted])
+    outputs = added([scaled(_weight(problem, i), _outputs(problem.token(i), by_loss, by_z)) for i in problem.counted()])
     in_loss = by_loss if problem.adds_z_loss else 0
     return [
         scaled(exact(by_loss), smoothing),
@@ -283,7 +284,12 @@ def _by_factor(problem: HardProblem, outputs: Value, *, empty: bool) -> Value:
     """GRAD-5."""
     if empty:
         return exact(0)  # EXCL-3
-    factor = 1 if problem.factor is None else problem.factor
-    if not is_finite(factor) or factor == 0:
+    if problem.divisor is None:
         return math.nan
-    return scaled(-1 / exact(factor), outputs)
+    square = exact(problem.divisor * (1 if problem.factor is None else Fraction(problem.factor)))
+    return scaled(-1 / square, outputs) if isinstance(outputs, float) else -outputs / square
+
+
+def _weight(problem: HardProblem, i: int) -> Value:
+    weight = problem.weight(i)
+    return exact(weight) if is_finite(weight) else math.nan

@@ -7,12 +7,15 @@ from functools import partial
 from typing import Any
 
 import mpmath
+from mpmath import libmp
 
 from lossproof.reference._interval import Interval, endpoints, working_precision
 from lossproof.reference._rounding import FORMATS, decimal_digits, round_to, same_cell
 
 # Ziv's loop: a value that is still undecided at one precision is computed again at the next.
 PRECISIONS = (113, 226, 452, 904, 1808, 3616)
+
+_GUARD_DIGITS = 6  # beyond those asked for
 
 # Far below half of the smallest subnormal float64 (2^-1075): what is smaller rounds to 0 in every type.
 _NEGLIGIBLE = -1400  # a power of 2
@@ -48,7 +51,7 @@ class Enclosure:
 
     def rounded(self, dtype: str) -> float | None:
         """The correctly rounded float of type `dtype`, or None where the ends round differently (a tie not proved)."""
-        low, high = round_to(self.low, dtype), round_to(self.high, dtype)
+        low, high = (round_to(end, dtype) for end in self._inner_ends())
         return low if low == high or math.isnan(low) else None
 
     def float_pair(self) -> tuple[float, float]:
@@ -71,12 +74,29 @@ class Enclosure:
         """
         if self.is_special or self._is_negligible():
             return True
-        if not _is_narrow(self.low._mpf_, self.high._mpf_, digits + 6):
+        if not _is_narrow(self.low._mpf_, self.high._mpf_, digits + _GUARD_DIGITS):
             return False
-        return same_cell(self.low, self.high) or all(self.rounded(dtype) is not None for dtype in FORMATS)
+        return same_cell(*self._inner_ends()) or all(self.rounded(dtype) is not None for dtype in FORMATS)
+
+    def _inner_ends(self) -> tuple[Any, Any]:
+        """The ends, moved inwards by less than any rounding can tell unless they are ties: an interval that is no
+        single number is open (`_interval`), so the value is not a tie at its end, but lies on this side of it.
+        """
+        if self.is_special or self.low == self.high:
+            return self.low, self.high
+        return _nudged(self.low, 1), _nudged(self.high, -1)
 
     def _is_negligible(self) -> bool:
         return all(exponent + bits <= _NEGLIGIBLE for _, _, exponent, bits in (self.low._mpf_, self.high._mpf_))
+
+
+def _nudged(number: Any, direction: int) -> Any:
+    """A finite number moved up (1) or down (-1) by 2^-64 of its last bit; ties have 54 bits, so none is passed."""
+    sign, mantissa, exponent, _ = number._mpf_
+    if not mantissa:
+        return number
+    signed = (-mantissa if sign else mantissa) << 64
+    return mpmath.mp.make_mpf(libmp.from_man_exp(signed + direction, exponent - 64))
 
 
 def _is_narrow(low: Any, high: Any, digits: int) -> bool:
@@ -125,7 +145,7 @@ def refine(evaluate: Callable[[], Sequence[Interval | float]], digits: int) -> t
       The enclosures, in the order of `evaluate`.
     """
     results: list[Enclosure] = []
-    for precision in PRECISIONS:
+    for precision in _precisions(digits):
         with working_precision(precision):
             new = [_enclosure(element) for element in evaluate()]
         results = (
@@ -136,6 +156,12 @@ def refine(evaluate: Callable[[], Sequence[Interval | float]], digits: int) -> t
         if all(result.is_tight(digits) for result in results):
             break
     return tuple(results)
+
+
+def _precisions(digits: int) -> Sequence[int]:
+    """Those of `PRECISIONS` that can settle so many digits, or the last one."""
+    enough = [precision for precision in PRECISIONS if 2**precision > 10 ** (digits + _GUARD_DIGITS)]
+    return enough or PRECISIONS[-1:]
 
 
 def refine_rows(

@@ -31,7 +31,11 @@ _precision = _Precision()
 
 
 class Interval:
-    """The real numbers from `low` to `high`.
+    """The real numbers from `low` to `high`; without these two, unless both are the same, or one of them is 0.
+
+    That the ends are left out follows from how an interval that is no single number comes about: an inexact result is
+    rounded away from the value, exp and log are widened by more than they err, and sums, products and quotients of open
+    intervals are open.
 
     Attributes:
       low, high: raw finite numbers; one and the same object where the interval is a single number.

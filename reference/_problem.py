@@ -144,9 +144,11 @@ class HardProblem(Problem):
         return math.nan if divisor is None or not is_finite(self.weight(i)) else exact(self.weight(i)) / exact(divisor)
 
     def scaled_by_coefficient(self, i: int, *cotangents: Real) -> list[Value]:
-        """c_i times each of these numbers."""
+        """c_i times each of these finite numbers, rounded once."""
         c = self.coefficient(i)
-        return [scaled(exact(cotangent), c) for cotangent in cotangents]
+        if isinstance(c, float) or self.excluded(i):
+            return [scaled(exact(cotangent), c) for cotangent in cotangents]
+        return [exact(Fraction(self.weight(i)) * Fraction(cotangent) / self.divisor) for cotangent in cotangents]
 
 
 def hard_problem(

@@ -51,6 +51,10 @@ class Target(abc.ABC):
         """q_j."""
 
     @abc.abstractmethod
+    def whole(self) -> Interval:
+        """Q."""
+
+    @abc.abstractmethod
     def rests(self) -> list[Interval]:
         """Q - q_j, without cancellation where Q and q_j are exact."""
 
@@ -89,6 +93,9 @@ class HardTarget(Target):
         on, off = self.on_off()
         return [on if j == self.target else off for j in range(self.classes)]
 
+    def whole(self) -> Interval:
+        return exact(1)
+
     def rests(self) -> list[Interval]:
         on, off = self.on_off()
         rest_on, rest_off = off * (self.classes - 1), on + off * (self.classes - 2)
@@ -110,8 +117,11 @@ class DenseTarget(Target):
     def weights(self) -> list[Interval]:
         return [exact(q) for q in self.dense]
 
+    def whole(self) -> Interval:
+        return total(self.weights())
+
     def rests(self) -> list[Interval]:
-        whole = total(self.weights())
+        whole = self.whole()
         return [whole - q for q in self.weights()]
 
     def entropy(self) -> Interval:
@@ -170,9 +180,9 @@ class Token:
         """xent - H + z."""
         if self.undefined or self.undefined_coefficient:
             return math.nan
-        weights = self.target.weights()
-        terms = [scaled(q, self.shortfall(j)) for j, q in enumerate(weights)]  # STATE-2; 0 * inf = 0
-        terms.append(-self.target.entropy())
+        gaps = zip(self.target.weights(), self.gaps, strict=True)
+        terms = [scaled(q, gap) for q, gap in gaps]  # STATE-2; 0 * inf = 0
+        terms += [self.target.whole() * self.log_sum, -self.target.entropy()]
         if self.add_z_loss:
             terms.append(self.z_loss)
         return added(terms)
@@ -217,12 +227,16 @@ class Token:
             raise TypeError("dense targets have no label_smoothing")
         if self.undefined:
             return math.nan
-        (on, off), (on_slope, off_slope) = target.on_off(), target.on_off_slopes()
-        others = added([self.shortfall(j) for j in range(self.classes) if j != target.target])
-        moved = added([scaled(on_slope, self.shortfall(target.target)), scaled(off_slope, others)])
+        (on, off), (_, off_slope) = target.on_off(), target.on_off_slopes()
+        # The slopes add up to 0, so lse cancels: a rational number is left.
+        others = [gap for j, gap in enumerate(self.gaps) if j != target.target]
+        moved = scaled(off_slope, added([*others, scaled(exact(-len(others)), self.gaps[target.target])]))
         if isinstance(moved, float) or not target.convention.subtract_entropy:
             return moved  # an infinite shortfall outweighs the logarithms
-        return added([moved, scaled(on_slope, _log(on)), scaled(off_slope * (target.classes - 1), _log(off))])
+        if target.classes == 1:
+            return moved
+        log_odds = math.inf if on == 0 else _log(off / on)
+        return added([moved, scaled(off_slope * (target.classes - 1), log_odds)])
 
     def hessian_vector_product(
         self, vector: Sequence[Interval], by_loss: Value, by_z_loss: Value, by_log_z: Value

@@ -14,9 +14,14 @@ WORKING_DIGITS = 160
 GUARD_DIGITS = 10
 AGREEING_DIGITS = 40  # below 2 * STEP_DIGITS by what f''' / f' may be
 
+# By the name of a derivative: how many entries were compared, and their largest relative disagreement.
+LARGEST = {}
 
-def assert_is_derivative(enclosure, function, *, order=1):
-    """Checks an enclosure against the derivative of function(h) at h = 0, or of function(g, h) by both."""
+
+def assert_is_derivative(name, enclosure, function, *, order=1):
+    """Checks an enclosure against the derivative of function(h) at h = 0, or of function(g, h) by both; keeps the
+    disagreement under `name`.
+    """
     difference = {1: _first, 2: _mixed}[order]
     with mpmath.workdps(WORKING_DIGITS):
         step = mpf(10) ** -STEP_DIGITS
@@ -29,6 +34,9 @@ def assert_is_derivative(enclosure, function, *, order=1):
         )
         assert enclosure.low - allowed <= fine <= enclosure.high + allowed, (fine, enclosure.value)
         assert enclosure.high - enclosure.low <= allowed, "the enclosure is wider than the comparison"
+        entries, largest = LARGEST.get(name, (0, 0.0))
+        disagreement = float(abs(fine - enclosure.value) / abs(fine)) if fine else 0.0
+        LARGEST[name] = entries + 1, max(largest, disagreement)
 
 
 def _first(f, h):

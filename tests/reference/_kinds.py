@@ -26,6 +26,12 @@ def holds(enclosure, fraction):
     return bool(low <= numerator <= high) and enclosure.rounded("float64") == numerator / denominator
 
 
+def is_exactly(enclosure, fraction):
+    """Whether an enclosure is this binary rational and nothing else."""
+    numerator, denominator = Fraction(fraction).as_integer_ratio()
+    return [mpmath.fmul(end, denominator, exact=True) for end in (enclosure.low, enclosure.high)] == [numerator] * 2
+
+
 def same(first, second):
     """Whether two answers are the same enclosures, end by end."""
     return [(repr(e.low), repr(e.high)) for e in first] == [(repr(e.low), repr(e.high)) for e in second]

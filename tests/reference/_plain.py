@@ -29,11 +29,11 @@ def z(x, k):
     return k * log_z(x) ** 2
 
 
-def batch(logits, targets, weights, e, k, factor, **convention):
+def batch(logits, targets, weights, e, k, factor, *, add_z=True, **convention):
     """Returns loss, z_loss, weight_sum."""
     c = [weight / factor for weight in weights]
     zs = [z(x, k) for x in logits]
-    losses = [hard_loss(x, t, e, **convention) + zi for x, t, zi in zip(logits, targets, zs, strict=True)]
+    losses = [hard_loss(x, t, e, **convention) + add_z * zi for x, t, zi in zip(logits, targets, zs, strict=True)]
     return (
         mpmath.fsum(ci * loss for ci, loss in zip(c, losses, strict=True)),
         mpmath.fsum(ci * zi for ci, zi in zip(c, zs, strict=True)),

@@ -9,6 +9,7 @@ from lossproof import reference
 
 from . import _plain as plain
 from ._differences import assert_is_derivative
+from .test_derivatives import CONVENTIONS, asked
 
 DIGITS = 90
 ROW = [Fraction(5, 4), Fraction(-3, 2), Fraction(0), Fraction(9, 8)]
@@ -42,27 +43,29 @@ def test_dense_gradients_are_the_derivatives(q):
 
     (k,) = reals([K])
     for j in range(4):
-        assert_is_derivative(gradients.logits.values[j], lambda h, j=j: value(reals(ROW, j, h), reals(q), k))
-        assert_is_derivative(gradients.targets.values[j], lambda h, j=j: value(reals(ROW), reals(q, j, h), k))
-    assert_is_derivative(gradients.z_loss, lambda h: value(reals(ROW), reals(q), k + h))
+        by_logits, by_targets = gradients.logits.values[j], gradients.targets.values[j]
+        assert_is_derivative("dense: by logits", by_logits, lambda h, j=j: value(reals(ROW, j, h), reals(q), k))
+        assert_is_derivative("dense: by targets", by_targets, lambda h, j=j: value(reals(ROW), reals(q, j, h), k))
+    assert_is_derivative("dense: by z_loss", gradients.z_loss, lambda h: value(reals(ROW), reals(q), k + h))
 
 
 @pytest.mark.parametrize("e", [Fraction(0), Fraction(1, 8), Fraction(1, 2)])
 @pytest.mark.parametrize("k", [Fraction(0), K])
 @pytest.mark.parametrize("lead", [0, 25])
-def test_the_hessian_vector_product_is_the_second_derivative(e, k, lead):
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_the_hessian_vector_product_is_the_second_derivative(e, k, lead, convention):
     """Fails when GRAD-9 is off: a of the curvature, the mean under p, the rank-one part of the z-loss, c_i."""
     row, weight, factor = [ROW[0] + lead, *ROW[1:]], Fraction(-3, 2), Fraction(5, 2)
     product = reference.weighted_hessian_vector_product(
-        [row], [0], [weight], e, k, factor, vector=[VECTOR], digits=DIGITS
+        [row], [0], [weight], e, k, factor, vector=[VECTOR], digits=DIGITS, convention=asked(CONVENTIONS[convention])
     )
     for j, entry in enumerate(product):
 
         def value(g, h, j=j):
             moved = [x + h * v for x, v in zip(reals(row, j, g), reals(VECTOR), strict=True)]
-            return plain.batch([moved], [0], reals([weight]), *reals([e, k, factor]))[0]
+            return plain.batch([moved], [0], reals([weight]), *reals([e, k, factor]), **CONVENTIONS[convention])[0]
 
-        assert_is_derivative(entry, value, order=2)
+        assert_is_derivative(f"batch, {convention}: Hessian-vector product", entry, value, order=2)
 
 
 def test_excluded_tokens_have_no_curvature():

@@ -20,7 +20,14 @@ CONVENTIONS = {
     "uniform": {"uniform": True},
     "no-entropy": {"entropy": False},
     "torch": {"uniform": True, "entropy": False},
+    "z-loss apart": {"add_z": False},
 }
+
+
+def asked(words):
+    """The reference's convention for these words of `_plain`."""
+    smoothing = "uniform" if words.get("uniform") else "others"
+    return reference.Convention(smoothing, words.get("entropy", True), words.get("add_z", True))
 
 
 def batches():
@@ -64,37 +71,39 @@ def closed(rows, targets, convention=reference.LOSSPROOF):
 def test_the_gradient_by_logits_is_the_derivative(convention):
     """Fails when GRAD-1 loses a term: Q, the 2 of the z-loss, a cotangent, c_i, or another convention's q."""
     words = CONVENTIONS[convention]
-    asked = reference.Convention("uniform" if words.get("uniform") else "others", words.get("entropy", True))
     for rows, targets in batches():
-        gradient = closed(rows, targets, asked).logits.values
+        gradient = closed(rows, targets, asked(words)).logits.values
         for i in (0, 1):
             for j in range(3):
                 assert_is_derivative(
+                    f"batch, {convention}: by logits",
                     gradient[3 * i + j],
                     lambda h, i=i, j=j, rows=rows, targets=targets: total(shifted(rows, i, j, h), targets, **words),
                 )
         assert all(entry.low == entry.high == 0 for entry in gradient[6:])  # EXCL-1: weight 0
 
 
-def test_the_derivative_by_weights_is_the_derivative():
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_the_derivative_by_weights_is_the_derivative(convention):
     """Fails when GRAD-2 is off, at weight 0 above all."""
+    words = CONVENTIONS[convention]
     for rows, targets in batches():
-        gradient = closed(rows, targets).weights.values
+        gradient = closed(rows, targets, asked(words)).weights.values
         for i in range(3):
 
             def moved(h, i=i, rows=rows, targets=targets):
-                return total(rows, targets, [real(w) + (h if n == i else 0) for n, w in enumerate(WEIGHTS)])
+                weights = [real(w) + (h if n == i else 0) for n, w in enumerate(WEIGHTS)]
+                return total(rows, targets, weights, **words)
 
-            assert_is_derivative(gradient[i], moved)
+            assert_is_derivative(f"batch, {convention}: by weights", gradient[i], moved)
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_the_derivatives_by_scalars_are_the_derivatives(convention):
     """Fails when GRAD-3, GRAD-4 or GRAD-5 is off: lse^2, the logarithms of on and off, the sign of the factor's."""
     words = CONVENTIONS[convention]
-    asked = reference.Convention("uniform" if words.get("uniform") else "others", words.get("entropy", True))
     for rows, targets in batches():
-        gradients = closed(rows, targets, asked)
+        gradients = closed(rows, targets, asked(words))
         for field, argument, value in (
             ("label_smoothing", "e", E),
             ("z_loss", "k", K),
@@ -104,7 +113,7 @@ def test_the_derivatives_by_scalars_are_the_derivatives(convention):
             def moved(h, argument=argument, value=value, rows=rows, targets=targets):
                 return total(rows, targets, **{argument: real(value) + h}, **words)
 
-            assert_is_derivative(getattr(gradients, field), moved)
+            assert_is_derivative(f"batch, {convention}: by {field}", getattr(gradients, field), moved)
 
 
 def token_output(output, x, target, e, k):
@@ -128,10 +137,14 @@ def test_the_gradients_of_tokens_are_the_derivatives(output):
             return real(cotangent) * token_output(output, x, targets[0], *scalars)
 
         for j, entry in enumerate(gradients.logits):
-            assert_is_derivative(entry, lambda h, j=j, rows=rows, value=value: value(shifted(rows[:1], 0, j, h)[0]))
+            assert_is_derivative(
+                f"token, {output}: by logits",
+                entry,
+                lambda h, j=j, rows=rows, value=value: value(shifted(rows[:1], 0, j, h)[0]),
+            )
         for field, argument, number in (("label_smoothing", "e", E), ("z_loss", "k", K)):
 
             def moved(h, argument=argument, number=number, rows=rows, value=value):
                 return value(shifted(rows[:1], 0, 0, 0)[0], **{argument: real(number) + h})
 
-            assert_is_derivative(getattr(gradients, field), moved)
+            assert_is_derivative(f"token, {output}: by {field}", getattr(gradients, field), moved)

@@ -1,12 +1,14 @@
 """Cases whose answer is a rational number, or exactly 0."""
 
+import random
 from fractions import Fraction
 
 import pytest
 
 from lossproof import reference
+from lossproof.reference import FORMATS
 
-from ._kinds import gradients, holds, kind, kinds
+from ._kinds import INF, gradients, holds, is_exactly, kind, kinds
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 7, 50])
@@ -72,6 +74,92 @@ def test_dense_targets_that_sum_to_nothing_cost_a_difference_of_logits():
     """Fails when lse does not cancel: q = (1, -1) costs x_1 - x_0 (VALUE-7)."""
     answer = reference.cross_entropy_with_logits([[0.25, 3.0]], [[1, -1]], 0)
     assert holds(answer.loss.item(), Fraction(11, 4))
+
+
+@pytest.mark.parametrize("classes", [2, 4, 32, 1024])
+@pytest.mark.parametrize("smoothed", [False, True])
+def test_equal_logits_of_a_power_of_2_classes_have_an_exact_gradient(classes, smoothed):
+    """Fails when 1/V - q_j of binary numbers is enclosed, but not known exactly."""
+    off = Fraction(1, 4 * classes) if smoothed else Fraction(0)
+    e = off * (classes - 1)
+    rows = reference.token_cross_entropy_gradients(
+        [[-0.1] * classes], [1], label_smoothing=e, cotangents={"loss": [Fraction(3, 8)]}
+    ).logits.values
+    share = Fraction(1, classes)
+    assert all(is_exactly(row, Fraction(3, 8) * (share - off)) for j, row in enumerate(rows) if j != 1)
+    assert is_exactly(rows[1], Fraction(3, 8) * (share - 1 + e))
+
+
+@pytest.mark.parametrize("row", [[0], [0, -INF], [-INF, 0, -INF, -INF]])
+def test_one_possible_class_has_rational_answers(row):
+    """Fails when k x^2 and its derivatives, of random fractions and one class that is not masked, are not exact."""
+    rng = random.Random(51)  # noqa: S311  a seed, not a secret
+    for _ in range(50):
+        x, k, w, a, b = (Fraction(rng.randint(-(2**16), 2**16), 2 ** rng.randint(0, 40)) for _ in range(5))
+        logits, target = [[x if number == 0 else number for number in row]], [row.index(0)]
+        inputs = (logits, target, [w], 0, k, 8)
+        answer = reference.compute_weighted_cross_entropy(*inputs)
+        assert is_exactly(answer.loss, w * k * x**2 / 8) and is_exactly(answer.z_loss, w * k * x**2 / 8)
+        assert is_exactly(answer.weight_sum, w)
+        derivatives = gradients(inputs, loss=a, z_loss=b)
+        both = a + b
+        assert is_exactly(derivatives.logits.values[target[0]], w * 2 * k * x * both / 8)
+        assert is_exactly(derivatives.weights.item(), k * x**2 * both / 8)
+        assert is_exactly(derivatives.z_loss, w * x**2 * both / 8)
+        assert is_exactly(derivatives.loss_normalizing_factor, -w * k * x**2 * both / 64)
+
+
+def ties(dtype):
+    """Numbers in [1, 2) halfway between two floats, with the even one of these."""
+    unit = Fraction(1, 2 ** (FORMATS[dtype].precision - 1))
+    rng = random.Random(52)  # noqa: S311  a seed, not a secret
+    for n in [0, 1, 2, 3, *(rng.randrange(int(1 / unit) - 1) for _ in range(8))]:
+        yield 1 + n * unit + unit / 2, float(1 + (n + n % 2) * unit)
+
+
+# By what has a rational value: how to make it this one.
+RATIONAL = {
+    "gradient": lambda tie: gradients(([[0, 0]], [0], [2 * tie])).logits.values[1],
+    "gradient over a factor": lambda tie: gradients(([[0, 0]], [0], [6 * tie], 0, 0, 3)).logits.values[1],
+    "smoothed gradient": lambda tie: gradients(([[0] * 4], [0], [8 * tie], Fraction(3, 8))).logits.values[1],
+    "z_loss": lambda tie: reference.token_cross_entropy([[2]], [0], z_loss=tie / 4).z_loss.item(),
+    "z_loss of a masked row": lambda tie: reference.token_cross_entropy([[-INF, 2]], [1], z_loss=tie / 4).loss.item(),
+    "weight_sum": lambda tie: reference.compute_weighted_cross_entropy([[0, 0]] * 2, [0] * 2, [1, tie - 1]).weight_sum,
+    "by weights": lambda tie: gradients(([[2]], [0], [0], 0, tie / 4)).weights.item(),
+    "by z_loss": lambda tie: gradients(([[1]], [0], [tie])).z_loss,
+    "factor": lambda tie: (
+        reference.get_loss_normalizing_factor_and_weights(
+            "NUM_REAL_TARGET_TOKENS", {"decoder_loss_weights": [1, tie - 1]}
+        ).factor
+    ),
+    "weights": lambda tie: reference.get_loss_normalizing_factor_and_weights(
+        "AVERAGE_PER_SEQUENCE", {"decoder_loss_weights": [tie / 2, 1 - tie / 2]}
+    ).weights.values[0],
+    "Hessian": lambda tie: reference.weighted_hessian_vector_product([[0, 0]], [0], vector=[[4 * tie, 0]]).values[0],
+    "dense gradient": lambda tie: reference.cross_entropy_with_logits_gradients(
+        [[0, 0]], [[0, 2 * tie]], 0, cotangents={"loss": [1]}
+    ).logits.values[0],
+    "dense loss, lse cancels": lambda tie: reference.cross_entropy_with_logits([[0, tie]], [[1, -1]], 0).loss.item(),
+    "by label_smoothing, lse cancels": lambda tie: gradients(([[0, tie]], [1], None, Fraction(1, 2))).label_smoothing,
+    "gradient, factor and cotangent cancel": lambda tie: gradients(
+        ([[0, 0]], [0], [1], 0, 0, 3), loss=6 * tie
+    ).logits.values[1],
+    "by weights, factor and cotangent cancel": lambda tie: gradients(
+        ([[2]], [0], [1], 0, tie / 4, 3), loss=3
+    ).weights.item(),
+    "by the factor, factors cancel": lambda tie: (
+        gradients(([[1]], [0], [9], 0, tie, 3), loss=-1).loss_normalizing_factor
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("name", RATIONAL)
+def test_a_rational_answer_that_is_a_tie_is_decided(name, dtype):
+    """Fails when a rational answer halfway between two floats is undecided, or does not go to the even one."""
+    factor = Fraction(1, 2) if name == "weights" else 1
+    for tie, even in ties(dtype):
+        assert RATIONAL[name](tie).rounded(dtype) == even * factor
 
 
 def test_nothing_in_gives_nothing_out():
