@@ -27,7 +27,7 @@ BATCH = 16
 WIDTH, LAYERS, HEADS = 128, 2, 4
 PEAK_LEARNING_RATE = 2e-3
 HELD_OUT = 10  # every tenth topic is never trained on
-SPAN, CONFIDENT, SURPRISED = 16, 8, 4  # how many tokens of each kind are exported
+SPAN, CONFIDENT, SURPRISED = 6, 4, 2  # how many tokens of each kind are exported
 Params = dict[str, Any]
 
 

@@ -13,6 +13,9 @@ from lossproof.golden._errors import (
     GoldenError as GoldenError,
     SelectionError as SelectionError,
 )
+from lossproof.golden._functions import (
+    answer as answer,
+)
 from lossproof.golden._load import (
     load as load,
 )

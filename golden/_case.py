@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from lossproof.golden._identity import content_id
 from lossproof.golden._numbers import INTEGERS, fits, to_hex
+from lossproof.golden._recipe import Recipe, sha256
 
 
 @dataclass(frozen=True)
@@ -17,27 +18,39 @@ class Array:
     Attributes:
       dtype: a float type of `lossproof.reference.FORMATS`, an integer type, or "bool".
       shape: the length of each axis.
-      values: Python numbers in row-major order, each of them a value of `dtype`.
+      values: Python numbers in row-major order, each of them a value of `dtype`; or the recipe that draws them anew
+        whenever they are asked for.
     """
 
     dtype: str
     shape: tuple[int, ...]
-    values: tuple[float, ...]
+    values: tuple[float, ...] | Recipe
 
     def __post_init__(self) -> None:
         if len(self.values) != math.prod(self.shape):
             came = f"got {len(self.values)}: add or remove elements"
             raise ValueError(f"an array of shape {list(self.shape)} needs {math.prod(self.shape)} elements, {came}")
+        if isinstance(self.values, Recipe):
+            self.values.check_type(self.dtype)
+            return
         for value in self.values:
             if not fits(value, self.dtype):
                 raise ValueError(f"{value!r} is not a value of type {self.dtype}: round it first, or change the type")
 
     def tolist(self) -> Any:
         """Returns nested lists, as numpy's method does; the only value of an array without axes."""
-        return _nested(self.values, self.shape)
+        return _nested(tuple(self.values), self.shape)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of a float array's bits, little-endian and row-major."""
+        return sha256(self.values, self.dtype)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the form of the file."""
+        if isinstance(self.values, Recipe):
+            recipe = self.values.to_json()
+            return {"dtype": self.dtype, "shape": list(self.shape), "recipe": recipe, "sha256": self.sha256}
         exact = self.dtype in INTEGERS or self.dtype == "bool"
         return {
             "dtype": self.dtype,
@@ -72,22 +85,31 @@ class Answer:
     Attributes:
       shape: the length of each axis.
       decimal: each number rounded to 40 significant decimal digits, or "0", "nan", "inf", "-inf".
-      rounded: by float type, each number correctly rounded to it; None where the array is too long for it.
+      rounded: by float type, each number correctly rounded to it; None where there are too many for it.
+      at: the flat indices of the numbers that are kept, in increasing order; None where all are.
     """
 
     shape: tuple[int, ...]
     decimal: tuple[str, ...]
     rounded: Mapping[str, tuple[float, ...]] | None
+    at: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        size = math.prod(self.shape)
+        if self.at is not None and (list(self.at) != sorted(set(self.at)) or not all(0 <= i < size for i in self.at)):
+            raise ValueError(f"expected indices in increasing order, from 0 to {size - 1}: restore the file")
+        needed = size if self.at is None else len(self.at)
         for numbers in (self.decimal, *(self.rounded or {}).values()):
-            if len(numbers) != math.prod(self.shape):
-                came = f"got {len(numbers)}: restore the file"
-                raise ValueError(f"an answer of shape {list(self.shape)} needs {math.prod(self.shape)} numbers, {came}")
+            if len(numbers) != needed:
+                what = f"shape {list(self.shape)}" if self.at is None else f"{needed} indices"
+                raise ValueError(f"an answer of {what} needs {needed} numbers, got {len(numbers)}: restore the file")
 
     def to_json(self) -> dict[str, Any]:
         """Returns the form of the file."""
-        answer: dict[str, Any] = {"shape": list(self.shape), "decimal": list(self.decimal)}
+        answer: dict[str, Any] = {"shape": list(self.shape)}
+        if self.at is not None:
+            answer["at"] = list(self.at)
+        answer["decimal"] = list(self.decimal)
         if self.rounded is not None:
             answer["rounded"] = {dtype: [to_hex(x) for x in numbers] for dtype, numbers in self.rounded.items()}
         return answer

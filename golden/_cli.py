@@ -9,7 +9,7 @@ import click
 
 from lossproof.golden._errors import GoldenError, SelectionError
 from lossproof.golden._files import VECTORS
-from lossproof.golden._load import load
+from lossproof.golden._load import load_files
 from lossproof.golden._regenerate import import_model, regenerate
 from lossproof.golden._render import render
 from lossproof.golden._verify import verify
@@ -67,15 +67,25 @@ def regenerate_command(check: bool, only: tuple[str, ...], workers: int, directo
 
 @cli.command("show")
 @click.argument("case_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="As in the file, whole and exact.")
 @directory_option
-def show_command(case_id: str, directory: Path) -> None:
-    """Print a case; the beginning of its id will do."""
+def show_command(case_id: str, as_json: bool, directory: Path) -> None:
+    """Print a case, long arrays cut; the beginning of its id will do."""
     with _errors():
-        found = [case for case in load(directory=directory) if case.id.startswith(case_id)]
+        files = load_files(directory=directory)
+        found = [(case, stored.topic.flags) for stored in files for case in stored.cases if case.id.startswith(case_id)]
         if len(found) != 1:
             came = f"{len(found)} cases have ids that begin so" if found else "there is no such case"
             raise SelectionError(f"expected the id of one case, got {case_id!r}: {came}; the files have the ids")
-    click.echo(render({"topic": found[0].topic, **found[0].to_json()}), nl=False)
+    ((case, notes),) = found
+    if as_json:
+        click.echo(render({"topic": case.topic, **case.to_json()}), nl=False)
+        return
+    from rich.console import Console
+
+    from lossproof.golden._show import show
+
+    Console(markup=False, highlight=False, emoji=False).print(show(case, notes))
 
 
 @cli.command("import-model")

@@ -1,10 +1,12 @@
 """From the form of the files to topics and cases."""
 
+import math
 from typing import Any
 
 from lossproof.golden._case import Answer, Array, Case, Input, Scalar
 from lossproof.golden._errors import GoldenError
 from lossproof.golden._numbers import from_hex
+from lossproof.golden._recipe import read_recipe
 from lossproof.golden._render import render
 from lossproof.golden._schema import FORMAT_VERSION, parse
 from lossproof.golden._topic import Topic
@@ -79,11 +81,22 @@ def _number(value: dict[str, Any]) -> Array | Scalar:
 
 
 def _array(value: dict[str, Any]) -> Array:
+    if "recipe" in value:
+        return _drawn(value)
     data = tuple(from_hex(x) if isinstance(x, str) else x for x in value["data"])
     return Array(value["dtype"], tuple(value["shape"]), data)
 
 
+def _drawn(value: dict[str, Any]) -> Array:
+    shape = tuple(value["shape"])
+    array = Array(value["dtype"], shape, read_recipe(value["recipe"], math.prod(shape)))
+    if array.sha256 != value["sha256"]:
+        problem = f"expected a recipe whose elements have the SHA-256 {value['sha256']}, got {array.sha256}"
+        raise ValueError(f"{problem}: restore the recipe, or regenerate if it was meant to change")
+    return array
+
+
 def _answer(value: dict[str, Any]) -> Answer:
-    rounded = value.get("rounded")
+    rounded, at = value.get("rounded"), value.get("at")
     floats = None if rounded is None else {dtype: tuple(map(from_hex, numbers)) for dtype, numbers in rounded.items()}
-    return Answer(tuple(value["shape"]), tuple(value["decimal"]), floats)
+    return Answer(tuple(value["shape"]), tuple(value["decimal"]), floats, None if at is None else tuple(at))

@@ -10,7 +10,7 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from lossproof.golden._errors import GoldenError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SCHEMAS = Path(__file__).parent / "schema"
 LONGEST = 160  # characters of a schema's complaint that are shown
 
@@ -27,7 +27,7 @@ def parse(content: bytes, kind: str, name: str) -> Any:
       GoldenError: not JSON, another format version, or not what the schema says.
     """
     try:
-        value = json.loads(content.decode("utf-8"))
+        value = json.loads(content.decode("utf-8"), parse_constant=_refuse)
     except ValueError as error:
         raise GoldenError(
             name, f"expected JSON, got a file that breaks off or is damaged ({error}): restore the file"
@@ -41,6 +41,11 @@ def parse(content: bytes, kind: str, name: str) -> Any:
         path = list(worst.absolute_path)
         raise GoldenError(_where(name, value, path), f"expected {_short(worst)}: correct the file or restore it")
     return value
+
+
+def _refuse(constant: str) -> None:
+    """Refuses NaN, Infinity and -Infinity, which Python's JSON has and JSON has not."""
+    raise ValueError(f"{constant} is no JSON number")
 
 
 @functools.cache

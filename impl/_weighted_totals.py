@@ -21,7 +21,8 @@ class Batch(NamedTuple):
 
 
 def _usable(factor: Array) -> Array:
-    return jnp.isfinite(factor) & (factor != 0.0)
+    # A subnormal factor counts as 0, as it does where the platform flushes it when dividing by it.  [ACC-7]
+    return jnp.isfinite(factor) & (jnp.abs(factor) >= jnp.finfo(factor.dtype).smallest_normal)
 
 
 def _safe_factor(factor: Array) -> Array:

@@ -118,7 +118,7 @@ class HardProblem(Problem):
         return [i for i in self.indices if not self.excluded(i)]
 
     @cached_property
-    def divisor(self) -> Real | None:
+    def divisor(self) -> Fraction | None:
         """L, times what the reduction divides by; None where it is 0 or not finite (STATE-8)."""
         factor = Fraction(1)
         for part in (1 if self.factor is None else self.factor, self.reduced_by()):
@@ -138,17 +138,17 @@ class HardProblem(Problem):
 
     def coefficient(self, i: int) -> Value:
         """c_i (VALUE-5): exactly 0 for an excluded token, nan where it is not a real number (STATE-8)."""
-        if self.excluded(i):
-            return exact(0)
-        divisor = self.divisor
-        return math.nan if divisor is None or not is_finite(self.weight(i)) else exact(self.weight(i)) / exact(divisor)
+        (c,) = self.scaled_by_coefficient(i, 1)
+        return c
 
     def scaled_by_coefficient(self, i: int, *cotangents: Real) -> list[Value]:
         """c_i times each of these finite numbers, rounded once."""
-        c = self.coefficient(i)
-        if isinstance(c, float) or self.excluded(i):
-            return [scaled(exact(cotangent), c) for cotangent in cotangents]
-        return [exact(Fraction(self.weight(i)) * Fraction(cotangent) / self.divisor) for cotangent in cotangents]
+        if self.excluded(i):
+            return [exact(0)] * len(cotangents)
+        weight, divisor = self.weight(i), self.divisor
+        if divisor is None or not is_finite(weight):
+            return [scaled(exact(cotangent), math.nan) for cotangent in cotangents]
+        return [exact(Fraction(weight) * Fraction(cotangent) / divisor) for cotangent in cotangents]
 
 
 def hard_problem(

@@ -1,15 +1,22 @@
-"""Small copies of the set that a test may damage."""
+"""Small sets that a test may damage."""
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lossproof import golden
+from lossproof.golden import _regenerate
+from lossproof.golden._builders import INF, recipe, token, topic
+from lossproof.golden._topic import Topic
+from lossproof.golden._topics import TOPICS
+
+# Few cases and small ones: most tests are about files.
+WRITTEN = ("excluded_tokens", "special_states", "start_values", "t5x_differences")
 
 
 @pytest.fixture(scope="session")
@@ -19,11 +26,35 @@ def shipped() -> list[golden.Case]:
 
 
 @pytest.fixture(scope="session")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The topics that are written by hand, generated in an empty directory; not to be changed."""
+def defined() -> Mapping[str, Topic]:
+    """The definitions of `fresh`: some of the package's, and one with recipes."""
+    narrow = recipe((1, 64), "bfloat16", seed=2, drop=9, exponent=-5)
+    wide = recipe((2, 300), "float32", seed=1, drop=0, exponent=-14, patches={1: 20.0, 301: -INF})
+    drawn = topic(
+        "drawn",
+        "Logits that are recipes.",
+        [
+            token(narrow, [5], flags="narrow_logits", clauses="VALUE-1", note="narrow"),
+            token(wide, [7, 299], z_loss=0.5, clauses="VALUE-1", note="wide, with patches"),
+        ],
+    )
+    return {**{name: TOPICS[name] for name in WRITTEN}, "drawn": drawn}
+
+
+@pytest.fixture(scope="session")
+def fresh(defined: Mapping[str, Topic], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The set of `defined`, generated in an empty directory; not to be changed."""
     directory = tmp_path_factory.mktemp("fresh")
-    golden.regenerate(directory=directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_regenerate, "TOPICS", defined)
+        golden.regenerate(directory=directory)
     return directory
+
+
+@pytest.fixture(autouse=True)
+def definitions(defined: Mapping[str, Topic], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is regenerated in these tests is `fresh`."""
+    monkeypatch.setattr(_regenerate, "TOPICS", dict(defined))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A set that is being replaced is the old one or the new one, at any moment."""
 
 import random
+import re
 import subprocess
 import sys
 import time
@@ -140,3 +141,11 @@ def test_kill_at_a_random_moment_leaves_a_whole_set(sets: tuple[Contents, Conten
             process.kill()
         assert stored(directory) in sets
         golden.load(directory=directory)
+
+
+def test_killed_regeneration_leaves_the_old_set_or_the_new_one() -> None:
+    """Fails when SIGKILL, while `lossproof golden regenerate` computes or publishes, leaves no whole set."""
+    driver = Path(__file__).with_name("kill_regeneration.py")
+    result = subprocess.run([sys.executable, driver, "--kills", "4"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"^4 kills left [1-3] old and [1-3] new sets; finished later: True$", result.stdout, re.MULTILINE)

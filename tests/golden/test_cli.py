@@ -50,11 +50,11 @@ def test_regenerate_reports_and_exits(vectors: Path, change: Callable[..., None]
     assert run("regenerate", "--check", "--directory", vectors).exit_code == 0
 
 
-def test_show_prints_the_case(vectors: Path) -> None:
-    """Fails when a case cannot be looked at by its id or the beginning of it."""
+def test_show_prints_the_case_as_json(vectors: Path) -> None:
+    """Fails when a script cannot get a case by its id or the beginning of it."""
     case = golden.load(directory=vectors)[5]
     for name in (case.id, case.id[:8]):
-        shown = run("show", name, "--directory", vectors)
+        shown = run("show", name, "--json", "--directory", vectors)
         assert shown.exit_code == 0
         assert json.loads(shown.output) == {"topic": case.topic, **case.to_json()}
 

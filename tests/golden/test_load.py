@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from lossproof import golden
 
@@ -15,7 +16,13 @@ FILE = "start_values.json"
 
 
 def refused(directory: Path, *parts: str) -> None:
-    """Asserts that loading fails with one line that has all the parts."""
+    """Asserts that loading fails with one line that has all the parts, and that no command gets past it or writes."""
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    for command in (["verify"], ["show", "0"], ["regenerate", "--only", "excluded_tokens"]):
+        result = CliRunner().invoke(golden.cli, [*command, "--directory", str(directory)])
+        assert (result.exit_code, result.stdout) == (3, ""), result.output
+        assert re.fullmatch(r"broken: .+\n", result.stderr), result.stderr
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
     with pytest.raises(golden.GoldenError) as caught:
         golden.load(directory=directory)
     message = str(caught.value)
@@ -68,6 +75,18 @@ def rename_flag(document: Any) -> None:
     case(document)["flags"] = ["interesting"]
 
 
+def spoil_smoothing(document: Any) -> None:
+    case(document)["inputs"]["label_smoothing"] = {"dtype": "float64", "hex": "nan"}
+
+
+def spoil_cotangent(document: Any) -> None:
+    case(document)["cotangents"]["loss"]["data"][0] = "inf"
+
+
+def spoil_shape(document: Any) -> None:
+    case(document)["inputs"]["targets"]["shape"][0] = float("nan")
+
+
 @pytest.mark.parametrize(
     ("edit", "parts"),
     [
@@ -81,9 +100,12 @@ def rename_flag(document: Any) -> None:
         (add_field, ("case", "'tolerance' was unexpected")),
         (add_argument, ("case", "'weights' was unexpected")),
         (rename_flag, ("case", "'interesting'")),
+        (spoil_smoothing, ("case", "inputs.label_smoothing.hex", "'nan'")),
+        (spoil_cotangent, ("case", "cotangents.loss.data[0]", "'inf'")),
+        (spoil_shape, ("expected JSON", "NaN is no JSON number")),
         (lambda document: document.update(extra=1), ("'extra' was unexpected",)),
         (lambda document: document.update(topic="other"), ("'other'",)),
-        (lambda document: document.update(format_version=2), ("expected format version 1, got 2",)),
+        (lambda document: document.update(format_version=1), ("expected format version 2, got 1",)),
         (lambda document: document["cases"].pop(), ("manifest.json", FILE, "expected", "cases", "got")),
     ],
 )
@@ -139,7 +161,7 @@ def test_missing_manifest_is_refused(vectors: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "parts"),
     [
-        (lambda manifest: manifest.update(format_version=0), ("expected format version 1, got 0",)),
+        (lambda manifest: manifest.update(format_version=0), ("expected format version 2, got 0",)),
         (lambda manifest: manifest.update(total=manifest["total"] + 1), ("a total of",)),
         (lambda manifest: manifest.update(note=""), ("'note' was unexpected",)),
         (lambda manifest: manifest["files"].update({"../x.json": {"cases": 1, "sha256": "0" * 64}}), ("../x.json",)),
@@ -182,3 +204,74 @@ def test_topics_are_chosen_by_name(vectors: Path) -> None:
     assert {one.topic for one in golden.load(["start_values"], directory=vectors)} == {"start_values"}
     with pytest.raises(golden.SelectionError, match=r"'start'.*start_values"):
         golden.load(["start"], directory=vectors)
+
+
+def seed(drawn: Any) -> None:
+    drawn["recipe"]["seed"] += 1
+
+
+def generator(drawn: Any) -> None:
+    drawn["recipe"]["generator"] = "pcg64"
+
+
+def hashed(drawn: Any) -> None:
+    drawn["sha256"] = "0" * 64
+
+
+def shape(drawn: Any) -> None:
+    drawn["shape"][-1] += 1
+
+
+def drop(drawn: Any) -> None:
+    drawn["recipe"]["drop"] = 0
+
+
+def patch_order(drawn: Any) -> None:
+    drawn["recipe"]["patches"] = {"at": [9, 3], "data": ["inf", "inf"]}
+
+
+def patch_outside(drawn: Any) -> None:
+    drawn["recipe"]["patches"] = {"at": [640], "data": ["inf"]}
+
+
+def patch_missing(drawn: Any) -> None:
+    drawn["recipe"]["patches"] = {"at": [3], "data": []}
+
+
+def patch_nan(drawn: Any) -> None:
+    drawn["recipe"]["patches"] = {"at": [3], "data": ["nan"]}
+
+
+@pytest.mark.parametrize(
+    ("edit", "parts"),
+    [
+        (seed, ("expected a recipe whose elements have the SHA-256", "got", "restore the recipe")),
+        (hashed, ("expected a recipe whose elements have the SHA-256 0000", "got")),
+        (shape, ("expected a recipe whose elements have the SHA-256", "got")),
+        (generator, ("inputs.logits.recipe.generator", "'pcg64' is not one of ['splitmix64']")),
+        (drop, ("expected a recipe whose elements are values of type bfloat16", "drop 0")),
+        (patch_order, ("patches in increasing order, from 0 to 63", "[9, 3]")),
+        (patch_outside, ("patches in increasing order, from 0 to 63", "[640]")),
+        (patch_missing, ("expected a value for each patch, got 0 for 1",)),
+        (patch_nan, ("the patch nan is not a number of type bfloat16",)),
+    ],
+)
+def test_recipe_that_says_something_else_is_refused(
+    vectors: Path, change: Callable[..., None], edit: Callable[[Any], object], parts: tuple[str, ...]
+) -> None:
+    """Fails when logits are drawn that are not those the answers are for."""
+    change("drawn.json", lambda document: edit(document["cases"][0]["inputs"]["logits"]))
+    identity = json.loads((vectors / "drawn.json").read_text(encoding="ascii"))["cases"][0]["id"]
+    refused(vectors, f"drawn.json: case {identity}: ", *parts)
+
+
+@pytest.mark.parametrize(
+    ("at", "part"),
+    [([1, 0], "indices in increasing order"), ([0, 640], "from 0 to 63"), ([0, 5], "of 2 indices needs 2")],
+)
+def test_gradient_at_wrong_places_is_refused(
+    vectors: Path, change: Callable[..., None], at: list[int], part: str
+) -> None:
+    """Fails when the numbers of a sampled gradient can be taken for those of other elements."""
+    change("drawn.json", lambda document: document["cases"][0]["gradients"]["logits"].update(at=at))
+    refused(vectors, "drawn.json: case", part)

@@ -10,20 +10,23 @@ from typing import Any
 import pytest
 
 from lossproof import golden
+from lossproof.golden._functions import unanswered
+from lossproof.golden._load import load_files
+from lossproof.golden._topics import TOPICS
 
 
 def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.glob("*.json*")}
 
 
-def test_shipped_files_are_what_is_generated(fresh: Path) -> None:
-    """Fails when somebody edited a vector, or changed a definition and did not regenerate."""
-    topics = {case.topic for case in golden.load(directory=fresh)}
-    assert golden.regenerate(topics, check=True) == []
-    shipped = contents(Path(golden.__file__).parent / "vectors")
-    assert {f"{topic}.json": shipped[f"{topic}.json"] for topic in topics} == {
-        name: content for name, content in contents(fresh).items() if name != "manifest.json"
-    }
+def test_shipped_topics_are_those_that_are_defined() -> None:
+    """Fails when a definition was changed, or a file edited, without regenerating (test_verify.py has the answers)."""
+    stored = {file.topic.name: file.topic for file in load_files()}
+    assert stored.keys() - {"language_model"} == TOPICS.keys()
+    for name, topic in TOPICS.items():
+        questions = [unanswered(case).to_json() for case in stored[name].questions]
+        assert questions == [question.to_json() for question in topic.questions], name
+        assert replace(stored[name], questions=()) == replace(topic, questions=()), name
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(fresh: Path, tmp_path: Path) -> None:
@@ -56,11 +59,48 @@ def test_only_touches_only_its_file_and_the_manifest(vectors: Path, change: Call
         golden.regenerate(["start"], directory=vectors)
 
 
+def test_changing_one_case_leaves_the_others_bytes_alone(vectors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when an edited definition rewrites lines of cases that nobody touched, so that no diff can be read."""
+    from lossproof.golden import _regenerate
+
+    before = contents(vectors)
+    topic = _regenerate.TOPICS["start_values"]
+    edited = replace(topic.questions[3], note="edited")
+    questions = (*topic.questions[:3], edited, *topic.questions[4:])
+    monkeypatch.setitem(_regenerate.TOPICS, "start_values", replace(topic, questions=questions))
+    assert golden.regenerate(directory=vectors) == ["start_values.json", "manifest.json"]
+    old, new = (files["start_values.json"].decode().splitlines() for files in (before, contents(vectors)))
+    assert [(a, b) for a, b in zip(old, new, strict=True) if a != b] == [
+        (f'   "note": "{topic.questions[3].note}",', '   "note": "edited",')
+    ]
+
+
 def test_only_needs_the_other_files_whole(vectors: Path) -> None:
     """Fails when a damaged file gets a place in a new manifest."""
     (vectors / "excluded_tokens.json").write_bytes(b"{}")
     with pytest.raises(golden.GoldenError, match=r"excluded_tokens\.json: expected SHA-256"):
         golden.regenerate(["start_values"], directory=vectors)
+
+
+def test_foreign_file_stops_a_regeneration(vectors: Path, change: Callable[..., None]) -> None:
+    """Fails when a set is written around a file that the next reader will refuse."""
+    change("start_values.json", lambda document: document["cases"][0]["gradients"].clear())
+    (vectors / "more.json").write_text("{}", encoding="ascii")
+    before = contents(vectors)
+    with pytest.raises(golden.GoldenError, match=r"more\.json: .*move it elsewhere"):
+        golden.regenerate(directory=vectors)
+    assert contents(vectors) == before
+
+
+def test_file_with_right_hash_and_wrong_content_is_repaired(
+    vectors: Path, fresh: Path, change: Callable[..., None]
+) -> None:
+    """Fails when a file that does not load stops the command that would replace it."""
+    change("drawn.json", lambda document: document["cases"][0]["inputs"]["logits"]["recipe"].update(generator="pcg64"))
+    with pytest.raises(golden.GoldenError, match="pcg64"):
+        golden.load(directory=vectors)
+    assert golden.regenerate(directory=vectors) == ["drawn.json", "manifest.json"]
+    assert contents(vectors) == contents(fresh)
 
 
 @pytest.mark.parametrize("damage", ["manifest gone", "manifest torn", "file gone", "file torn"])
@@ -70,7 +110,7 @@ def test_broken_set_is_repaired(vectors: Path, fresh: Path, damage: str) -> None
     path = vectors / ("manifest.json" if what == "manifest" else "start_values.json")
     path.unlink()
     if how == "torn":
-        path.write_bytes(b'{"format_version": 1, "fi')
+        path.write_bytes(b'{"format_version": 2, "fi')
     golden.regenerate(directory=vectors)
     assert contents(vectors) == contents(fresh)
 

@@ -150,9 +150,11 @@ def test_full_smoothing_is_finite():
     assert_within(row_of(x, 0, 1.0), expected.row, row_roundings(x), expected.row_scale.astype(float))
 
 
-@pytest.mark.parametrize("factor", [0.0, -0.0, INF, -INF, NAN])
+@pytest.mark.parametrize("factor", [0.0, -0.0, 2.0**-127, INF, -INF, NAN])
 def test_an_undefined_factor_makes_counted_tokens_nan_and_no_others(factor):
-    """Breaks if 1 / L gives inf or 0, or reaches excluded tokens (STATE-8, EXCL-3)."""
+    """Breaks if 1 / L gives inf or 0, a subnormal L neither counts nor is 0, or an excluded token sees it (STATE-8,
+    EXCL-3, ACC-7).
+    """
     x, targets, weights = np.ones((3, 2), np.float32), [0, 1, 2], f32(1, 0, 1)
 
     def loss(x, weights):
