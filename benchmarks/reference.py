@@ -1,7 +1,7 @@
 """Times the reference: how long a token takes as the vocabulary grows, and a batch as its tokens do.
 
     python benchmarks/reference.py
-    python benchmarks/reference.py --json > reference.json
+    python benchmarks/reference.py --json reference.json
 
 Logits are normal with standard deviation 3. A time is the least of some repetitions, in one process that does nothing
 else, the conversion of the logits included. Bits are those that the answer with the widest enclosure, relative to its
@@ -16,6 +16,7 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -94,23 +95,23 @@ def table(rows: list[Row], size: str) -> Iterable[str]:
 
 
 def main() -> None:
-    """Prints two tables, or one JSON object."""
+    """Prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the measurements to FILE")
     arguments = parser.parse_args()
     tables = {
         "classes": [measure(1, classes) for classes in VOCABULARIES],
         "tokens": [measure(tokens, CLASSES) for tokens in BATCHES],
     }
     versions = {"python": platform.python_version(), "mpmath": mpmath.__version__, "backend": mpmath.libmp.BACKEND}
-    if arguments.json:
-        listed = {size: [asdict(row) for row in rows] for size, rows in tables.items()}
-        exponents = {size: {s: growth(rows, size, s) for s in ("loss", "gradient")} for size, rows in tables.items()}
-        print(json.dumps({"versions": versions, "rows": listed, "growth": exponents}, indent=2))
-        return
     print(" ".join(f"{name} {version}" for name, version in versions.items()))
     for size, rows in tables.items():
         print(f"\nGrowing {size}", *table(rows, size), sep="\n")
+    if arguments.json:
+        listed = {size: [asdict(row) for row in rows] for size, rows in tables.items()}
+        exponents = {size: {s: growth(rows, size, s) for s in ("loss", "gradient")} for size, rows in tables.items()}
+        text = json.dumps({"versions": versions, "rows": listed, "growth": exponents}, indent=1)
+        arguments.json.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
