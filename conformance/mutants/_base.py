@@ -185,9 +185,14 @@ def _times(coefficient, tangent):
     return once * jnp.where(infinite, huge, 1)
 
 
+def _usable(factor):
+    """Whether L divides: a subnormal one counts as 0."""
+    return jnp.isfinite(factor) & (jnp.abs(factor) >= jnp.finfo(factor.dtype).smallest_normal)
+
+
 def _coefficient(weights, factor):
     """w / L; NaN where w or L is no number, but 0 for weight 0."""
-    usable = jnp.isfinite(factor) & (factor != 0)
+    usable = _usable(factor)
     known = usable & jnp.isfinite(weights)
     plain = jnp.where(known, weights, 0) / jnp.where(usable, factor, 1)
     return jnp.where((weights != 0) & ~known, jnp.nan, plain)
@@ -203,7 +208,7 @@ def _contribution_jvp(primals, tangents):
     weights, factor, loss, value = primals
     dweights, dfactor, _, dvalue = tangents
     out = _contribution(*primals)
-    usable = jnp.isfinite(factor) & (factor != 0)
+    usable = _usable(factor)
     safe = jnp.where(usable, factor, 1)
     by_weight = jnp.where(jnp.isfinite(loss) & usable, value, 0) / safe
     return out, _coefficient(weights, factor) * dvalue + by_weight * dweights - out / safe * dfactor
@@ -221,7 +226,7 @@ def _total(terms):
 
     zero = jnp.zeros((), flat.dtype)
     (high, low), _ = lax.scan(add, (zero, zero), flat)
-    return jnp.where(jnp.all(jnp.isfinite(flat)), high + low, jnp.sum(flat))
+    return jnp.where(jnp.isfinite(high), high + low, jnp.sum(flat))
 
 
 def get_loss_normalizing_factor_and_weights(loss_normalizing_factor, batch):

@@ -250,8 +250,8 @@ MUTANTS = (
         "running_sum_in_float32",
         ("ACC-4",),
         "small losses vanish beside a large one in a plain running sum",
-        "    return jnp.where(jnp.all(jnp.isfinite(flat)), high + low, jnp.sum(flat))",
-        "    return jnp.where(jnp.all(jnp.isfinite(flat)), high, jnp.sum(flat))",
+        "    return jnp.where(jnp.isfinite(high), high + low, jnp.sum(flat))",
+        "    return jnp.where(jnp.isfinite(high), high, jnp.sum(flat))",
     ),
     Edit(
         "weights_not_learned_from_0",
