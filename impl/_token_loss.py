@@ -12,6 +12,7 @@ from lossproof.impl._arguments import (
     canonical_targets,
     concrete_label_smoothing,
 )
+from lossproof.impl._row_sums import Gaps
 from lossproof.impl._smoothing import Smoothing, concrete_smoothing, traced_smoothing
 from lossproof.impl._softmax import carried_type, defined
 from lossproof.impl._token_terms import Inputs, TokenCrossEntropy as TokenCrossEntropy, token_terms
@@ -51,19 +52,24 @@ def token_cross_entropy(
     """
     logits = canonical_logits(logits)
     targets = canonical_targets(targets, logits)
-    smoothing, smooth = canonical_smoothing(label_smoothing, logits)
+    smoothing, gaps = canonical_smoothing(label_smoothing, logits)
     z_loss = canonical_scalar("z_loss", z_loss, carried_type(logits))
-    terms: TokenCrossEntropy = _jitted(logits, targets, smoothing, z_loss, smooth=smooth)
+    terms: TokenCrossEntropy = _jitted(logits, targets, smoothing, z_loss, gaps=gaps)
     return terms
 
 
-def canonical_smoothing(label_smoothing: ArrayLike, logits: Array) -> tuple[Smoothing | Array, bool]:
-    """The smoothing of these logits, or the number to trace it from, and whether there can be any."""
+def canonical_smoothing(label_smoothing: ArrayLike, logits: Array) -> tuple[Smoothing | Array, Gaps]:
+    """The smoothing of these logits, or the number to trace it from, and what it needs of the other classes."""
     carried, classes = carried_type(logits), logits.shape[-1]
     known = concrete_label_smoothing(label_smoothing)
     if known is None:
-        return canonical_scalar("label_smoothing", label_smoothing, carried), classes > 1
-    return concrete_smoothing(known, classes, carried), classes > 1 and known != 0.0
+        gaps = Gaps.EXACT_SUM if classes > 1 else Gaps.NOTHING
+        return canonical_scalar("label_smoothing", label_smoothing, carried), gaps
+    if classes == 1 or known == 0.0:
+        gaps = Gaps.NOTHING
+    else:
+        gaps = Gaps.EXACT_SUM if known == 1.0 else Gaps.SUM
+    return concrete_smoothing(known, classes, carried), gaps
 
 
 def resolved(smoothing: Smoothing | Array, classes: int) -> Smoothing:
@@ -71,9 +77,9 @@ def resolved(smoothing: Smoothing | Array, classes: int) -> Smoothing:
     return smoothing if isinstance(smoothing, Smoothing) else traced_smoothing(smoothing, classes)
 
 
-@partial(jax.jit, static_argnames="smooth")
+@partial(jax.jit, static_argnames="gaps")
 def _jitted(
-    logits: Array, targets: Array, smoothing: Smoothing | Array, z_loss: Array, *, smooth: bool
+    logits: Array, targets: Array, smoothing: Smoothing | Array, z_loss: Array, *, gaps: Gaps
 ) -> TokenCrossEntropy:
     smoothing = resolved(smoothing, logits.shape[-1])
-    return token_terms(smooth, Inputs(logits, targets, None, smoothing, defined(z_loss)))
+    return token_terms(gaps, Inputs(logits, targets, None, smoothing, defined(z_loss)))

@@ -8,6 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from lossproof.impl._arguments import canonical_logits, canonical_scalar, canonical_targets, canonical_weights
+from lossproof.impl._row_sums import Gaps
 from lossproof.impl._smoothing import Smoothing
 from lossproof.impl._softmax import carried_type, defined
 from lossproof.impl._sums import exact_sum
@@ -56,15 +57,15 @@ def compute_weighted_cross_entropy(
     carried = carried_type(logits)
     targets = canonical_targets(targets, logits)
     weights = canonical_weights(weights, logits, carried)
-    smoothing, smooth = canonical_smoothing(label_smoothing, logits)
+    smoothing, gaps = canonical_smoothing(label_smoothing, logits)
     z_loss = canonical_scalar("z_loss", z_loss, carried)
     factor = 1.0 if loss_normalizing_factor is None else loss_normalizing_factor
     factor = canonical_scalar("loss_normalizing_factor", factor, carried)
-    totals: tuple[Array, Array, Array] = _jitted(logits, targets, weights, smoothing, z_loss, factor, smooth=smooth)
+    totals: tuple[Array, Array, Array] = _jitted(logits, targets, weights, smoothing, z_loss, factor, gaps=gaps)
     return totals
 
 
-@partial(jax.jit, static_argnames="smooth")
+@partial(jax.jit, static_argnames="gaps")
 def _jitted(
     logits: Array,
     targets: Array,
@@ -73,10 +74,10 @@ def _jitted(
     z_loss: Array,
     factor: Array,
     *,
-    smooth: bool,
+    gaps: Gaps,
 ) -> tuple[Array, Array, Array]:
     in_range = targets >= 0
     smoothing = resolved(smoothing, logits.shape[-1])
-    tokens = token_terms(smooth, Inputs(logits, targets, weights == 0.0, smoothing, defined(z_loss)))
+    tokens = token_terms(gaps, Inputs(logits, targets, weights == 0.0, smoothing, defined(z_loss)))
     loss, z = weighted_totals(Batch(tokens.loss, tokens.z_loss, weights, factor, in_range))
     return loss, z, exact_sum(jnp.where(in_range, weights, 0.0))  # [VALUE-6]

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED, Array, Case
-from lossproof.conformance._draw import Options
-from lossproof.conformance._run import Run
+from lossproof.conformance._draw import Options, make
+from lossproof.conformance._run import Run, expects
 from lossproof.conformance._target import Unsupported
 from lossproof.conformance._units import check
 from lossproof.reference import FORMATS
@@ -18,6 +18,7 @@ from lossproof.reference.bounds import Grade
 
 HARD = (TOKEN, WEIGHTED)
 SHAPE = ((4, 16),)
+NAN_SHAPE, NAN_STEP = (5, 1009), 37
 
 
 def _both(run: Run, case: Case, grade: Grade = "C") -> None:
@@ -106,6 +107,32 @@ def undefined(run: Run) -> None:
             return case.with_inputs(targets=targets)
 
         _planted(run, Options(), bad_target)
+
+
+@check("states.nan_anywhere", "STATE-3")
+def nan_anywhere(run: Run) -> None:
+    """A NaN makes its token NaN wherever in a long row it is: a fast maximum may overlook it (XLA:CPU's does)."""
+    run.require(outputs=["loss"])
+    rows, classes = NAN_SHAPE
+    plain = np.random.default_rng(run.seed).normal(size=NAN_SHAPE)
+    targets = np.arange(rows) * 7
+    inputs = np.eye(classes)[targets] if run.function == DENSE else targets
+    cotangents = {"loss": np.ones(() if run.function == WEIGHTED else rows)}
+    for column in range(0, classes, NAN_STEP):
+        logits = plain.copy()
+        logits[column % rows, column] = np.nan
+        case = make(run.function, run.dtype, logits, inputs, **({"z_loss": 0.0} if run.function == DENSE else {}))
+        values, gradients = run.differentiate(case, cotangents)
+        undefined = np.arange(rows) == column % rows
+        where = f"a NaN at [{column % rows}, {column}] of {NAN_SHAPE} logits"
+        of_loss = np.asarray(True) if run.function == WEIGHTED else undefined
+        is_nan = np.isnan(np.asarray(values["loss"], np.float64))
+        expects(np.array_equal(is_nan, of_loss), f"{where} must make that token's loss NaN, and no other's")
+        if "logits" in gradients:
+            is_nan = np.isnan(np.asarray(gradients["logits"], np.float64))
+            right = np.array_equal(is_nan, np.broadcast_to(undefined[:, None], NAN_SHAPE))
+            expects(right, f"{where} must make that row of the gradient NaN, and no other")
+        run.tally.cases += 1
 
 
 @check("states.huge_logits", "STATE-4", "DIFF-6")

@@ -1,0 +1,78 @@
+"""Every way to reduce a row: in one block, in many, by copies; against the oracle and the bound of a good algorithm."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lossproof import token_cross_entropy
+from lossproof.impl import _row_sums
+from lossproof.impl._row_sums import block_length
+from lossproof.reference import oracle
+from lossproof.reference.bounds import Bounds, Call, with_final_rounding
+
+COPIED = _row_sums.COPIED
+# One block, blocks, no block length, blocks of an odd length; the last two are copied, 4096 where it is float16.
+SIZES = [(5, 64), (3, 1000), (5, 1009), (7, 4096), (3, 6929), (COPIED // 1009 + 3, 1009), (COPIED // 4096 + 3, 4096)]
+DTYPES = ["float32", "bfloat16", "float16", "float64"]
+SCALARS = [{}, {"label_smoothing": 0.1, "z_loss": 1e-3}, {"label_smoothing": 1.0}]
+
+
+def logits_of(count, classes, dtype):
+    """Rows of many kinds: ordinary, confident, tied, with an offset, masked, and undefined ones."""
+    rng = np.random.default_rng(count * classes)
+    x, targets = 3 * rng.normal(size=(count, classes)), rng.integers(0, classes, count)
+    x[0, targets[0]] += 25
+    x[1] = np.round(x[1] / 3)
+    x[2] += 1e3
+    x[2, :: 3 if targets[2] % 3 else 4] = -np.inf
+    x[2, targets[2]] = 1e3
+    if count > 4:
+        x[3, targets[3]] = -np.inf
+        x[4, classes // 2] = np.nan
+    return jnp.asarray(x).astype(dtype), targets
+
+
+def shares(actual, exact, bound):
+    """Error / bound where the exact value is a number; the others must be equal."""
+    actual = np.asarray(actual, np.float64)
+    special = ~np.isfinite(exact.high)
+    np.testing.assert_array_equal(actual[special], exact.high[special])
+    error = np.abs((actual[~special] - exact.high[~special]) - exact.low[~special])
+    return np.divide(error, bound[~special], out=np.zeros_like(error), where=error > 0)
+
+
+@pytest.mark.parametrize("scalars", SCALARS, ids=["plain", "smoothed", "e=1"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("count", "classes"), SIZES)
+def test_values_and_gradients_are_within_the_bound(count, classes, dtype, scalars):
+    """Breaks if a block is left out or counted twice, the target or the peak is not where it is looked for, a row is
+    copied with its neighbour's end, or a NaN is overlooked (VALUE, GRAD-1, STATE-1, STATE-3, ACC-1, ACC-3).
+    """
+    with jax.enable_x64(dtype == "float64"):
+        x, targets = logits_of(count, classes, dtype)
+        program = jax.jit(lambda x: token_cross_entropy(x, targets, **scalars))
+        values = program(x)
+        ones = jnp.ones_like(values.loss)
+        (gradient,) = jax.jit(lambda x: jax.vjp(lambda x: program(x)[:2], x)[1]((ones, ones)))(x)
+    logits = np.asarray(x)
+    exact = oracle.token_cross_entropy(logits, targets, **scalars)
+    bounds = Bounds(Call("token_cross_entropy", {"logits": logits, "targets": targets, **scalars}))
+    for name, bound in bounds.values().items():
+        assert np.max(shares(getattr(values, name), getattr(exact, name), bound)) <= 1, name
+    bound = bounds.gradients({"loss": np.ones(count), "z_loss": np.ones(count)})["logits"]
+    blocks = oracle.logits_gradient_rows(logits, targets, **scalars, cotangents={"loss": 1.0, "z_loss": 1.0})
+    for rows, exact_rows in blocks:
+        allowed = with_final_rounding(bound[rows], np.abs(exact_rows.high), dtype)
+        assert np.max(shares(gradient[rows], exact_rows, allowed)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "length"),
+    [(1, 1), (64, 64), (67, None), (1000, 125), (32128, 502), (50257, 1733), (50304, 786), (128256, 1002),
+     (262144, 1024), (32003, None), (100003, None)],
+)  # fmt: skip
+def test_blocks_divide_the_row(classes, length):
+    """Breaks if a vocabulary gets blocks that do not divide it, are a large part of it, or too few to be sharded."""
+    assert block_length(classes) == length
+    assert length is None or classes % length == 0
