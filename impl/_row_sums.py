@@ -93,11 +93,12 @@ def row_sums(logits: Array, target: Array, carried: jnp.dtype, gaps: Gaps) -> Ro
 
 def _of_blocks(cut: Array, target: Array, carried: jnp.dtype, gaps: Gaps) -> RowSums:
     """Of [..., G, b]. Barriers keep the passes apart, and stand before the upcast: a 16-bit array is read as it is."""
-    # Without its barrier the maximum of the maxima is merged with them into a pass of its own.
+    # Without these barriers the maximum of the maxima, and the sum of the sums, would become passes of their own, and
+    # what they share with the first would be written.
     block_peak = lax.optimization_barrier(jnp.max(cut, axis=-1)).astype(carried)
     highest = jnp.max(block_peak, axis=-1)
     cut, highest = lax.optimization_barrier((cut, highest))
-    sums = jnp.sum(jnp.exp(cut.astype(carried) - highest[..., None, None]), axis=-1)
+    sums = lax.optimization_barrier(jnp.sum(jnp.exp(cut.astype(carried) - highest[..., None, None]), axis=-1))
     # [STATE-3] XLA:CPU's maximum overlooks a NaN among 1009 numbers; their sum does not.
     peak = jnp.where(jnp.isfinite(jnp.sum(sums, axis=-1)), highest, jnp.nan)
     which = lax.argmax(block_peak, block_peak.ndim - 1, jnp.int32)

@@ -76,3 +76,19 @@ def test_blocks_divide_the_row(classes, length):
     """Breaks if a vocabulary gets blocks that do not divide it, are a large part of it, or too few to be sharded."""
     assert block_length(classes) == length
     assert length is None or classes % length == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:3])
+@pytest.mark.parametrize("classes", [32128, 50257, 128256])
+@pytest.mark.parametrize("differentiated", [False, True], ids=["forward", "value_and_grad"])
+def test_no_copy_of_the_logits_is_made(classes, dtype, differentiated):
+    """Breaks if XLA merges two passes and writes what they share: at best a block of each row is copied."""
+    logits = jax.ShapeDtypeStruct((16_000_000 // classes, classes), dtype)
+    targets = jax.ShapeDtypeStruct(logits.shape[:1], "int32")
+
+    def loss(x, t):
+        return token_cross_entropy(x, t, label_smoothing=0.1, z_loss=1e-4).loss.sum()
+
+    program = jax.jit(jax.value_and_grad(loss) if differentiated else loss).lower(logits, targets).compile()
+    size = logits.size * np.dtype(logits.dtype).itemsize
+    assert program.memory_analysis().temp_size_in_bytes * 10 < size  # a copy is all of it, twice in float32
