@@ -1,5 +1,6 @@
 """The exact inputs of a call, and its tokens at the working precision."""
 
+import abc
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,7 +24,7 @@ from lossproof.reference._token import Convention, DenseTarget, HardTarget, Targ
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(abc.ABC):
     """Logits with a target for each row.
 
     Attributes:
@@ -48,9 +49,9 @@ class Problem:
         row = make_row(self.logits.row(i), self.softcap)
         return Token(row, self.target(i), self.z_coefficient, add_z_loss=self.adds_z_loss)
 
+    @abc.abstractmethod
     def target(self, i: int) -> Target:
         """The weights q of token i."""
-        raise NotImplementedError
 
     @property
     def adds_z_loss(self) -> bool:
