@@ -18,6 +18,9 @@ OUTPUTS = {
     DENSE: ("loss", "z_loss"),
 }
 
+# What a token's results have besides, if `also` names it, in the order of the fields.
+FURTHER = ("target_log_probability", "predicted_class", "entropy")
+
 SCALARS = ("label_smoothing", "z_loss", "loss_normalizing_factor")
 
 # The order of the arguments; what a function does not list it does not take.
@@ -25,6 +28,13 @@ ARGUMENTS = {
     TOKEN: ("logits", "targets", "label_smoothing", "z_loss"),
     WEIGHTED: ("logits", "targets", "weights", *SCALARS),
     DENSE: ("logits", "targets", "z_loss"),
+}
+
+# Arguments that a target may lack; they are passed by name, and never traced.
+KEYWORDS = {
+    TOKEN: ("smoothing", "subtract_entropy", "logit_softcap", "also"),
+    WEIGHTED: ("smoothing", "subtract_entropy", "logit_softcap"),
+    DENSE: (),
 }
 
 DTYPES: Mapping[str, Any] = {
@@ -45,6 +55,11 @@ class Case(Call):
 
     traced: bool = field(default=True)
 
+    @property
+    def also(self) -> tuple[str, ...]:
+        """The further results that are asked for."""
+        return tuple(self.inputs.get("also", ()))
+
     def with_inputs(self, **changes: Any) -> "Case":
         """The same call with some arguments replaced."""
         return replace(self, inputs={**self.inputs, **changes})
@@ -55,9 +70,10 @@ class Case(Call):
 
 
 def exact_inputs(case: Case) -> dict[str, Any]:
-    """The arguments as the reference takes them."""
+    """The arguments as the reference takes them, but for what is a convention there, or another function."""
     defaults = {"z_loss": 0.0} if case.function == DENSE else {}
-    return defaults | {name: value for name, value in case.inputs.items() if value is not None}
+    apart = ("smoothing", "subtract_entropy", "also")
+    return defaults | {name: value for name, value in case.inputs.items() if value is not None and name not in apart}
 
 
 def _show(value: Any, limit: int) -> str:

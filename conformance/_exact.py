@@ -29,20 +29,28 @@ def exact_values(case: Case, convention: Convention) -> dict[str, Exact]:
     """The outputs of the call."""
     function: Callable[..., Any] = getattr(reference, case.function)
     results = function(**exact_inputs(case), **_keywords(case, convention))
-    return {name: as_pairs(getattr(results, name)) for name in OUTPUTS[case.function]}
+    found = {name: as_pairs(getattr(results, name)) for name in OUTPUTS[case.function]}
+    if case.also:
+        predicted = reference.prediction(**_of_prediction(case, convention))
+        found |= {name: as_pairs(getattr(predicted, name)) for name in case.also}
+    return found
 
 
 def exact_gradients(case: Case, cotangents: Mapping[str, Any], convention: Convention) -> dict[str, Exact]:
     """The derivative of sum(cotangents * outputs) by each argument."""
     function: Callable[..., Any] = getattr(reference, f"{case.function}_gradients")
     results = function(**exact_inputs(case), cotangents=cotangents, **_keywords(case, convention))
-    return {name: as_pairs(gradient) for name, gradient in results._asdict().items()}
+    found = _arrays(results)
+    if case.also:
+        further = reference.prediction_gradients(**_of_prediction(case, convention), cotangents=cotangents)
+        found |= {name: _sum(found[name], gradient) for name, gradient in _arrays(further).items()}
+    return found
 
 
 def exact_hvp(case: Case, vector: Array, convention: Convention) -> Exact:
     """The Hessian of the batch's loss by the logits, times `vector`."""
     return as_pairs(
-        reference.weighted_hessian_vector_product(**exact_inputs(case), vector=vector, convention=convention)
+        reference.weighted_hessian_vector_product(**exact_inputs(case), vector=vector, **_keywords(case, convention))
     )
 
 
@@ -66,4 +74,22 @@ def dot(gradient: Exact, vector: Array) -> float:
 
 
 def _keywords(case: Case, convention: Convention) -> dict[str, Any]:
-    return {} if case.function == DENSE else {"convention": convention}
+    return {} if case.function == DENSE else {"convention": case.convention(convention)}
+
+
+def _of_prediction(case: Case, convention: Convention) -> dict[str, Any]:
+    taken = ("logits", "targets", "logit_softcap")
+    inputs = {name: value for name, value in exact_inputs(case).items() if name in taken}
+    return inputs | {"ignore_index": convention.ignore_index}
+
+
+def _arrays(gradients: Any) -> dict[str, Exact]:
+    return {name: as_pairs(value) for name, value in gradients._asdict().items() if value is not None}
+
+
+def _sum(a: Exact, b: Exact) -> Exact:
+    with np.errstate(invalid="ignore"):
+        high = a.high + b.high
+        rounded_off = high - a.high
+        low = (a.high - (high - rounded_off)) + (b.high - rounded_off) + (a.low + b.low)
+    return Exact(high, np.where(np.isfinite(high), low, 0.0))

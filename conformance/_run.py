@@ -15,7 +15,7 @@ from lossproof.conformance._exact import Exact, exact_gradients, exact_values
 from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void
 from lossproof.conformance._target import Arrays, NotApplicable, Target, Unsupported
 from lossproof.reference import FORMATS
-from lossproof.reference.bounds import Bounds, Grade, smallest_normal, with_final_rounding
+from lossproof.reference.bounds import Bounds, Grade, PredictionBounds, smallest_normal, with_final_rounding
 
 # Cases per exploration; a check may ask for a multiple. Smoke is no conformance result.
 EXAMPLES = {"smoke": 3, "standard": 20, "exhaustive": 2000}
@@ -91,6 +91,18 @@ class Run:
     def has(self, argument: str) -> bool:
         """Whether the function takes an argument."""
         return argument in self.target.offer(self.function).arguments
+
+    @property
+    def takes_dense_targets(self) -> bool:
+        """Whether floating-point targets are weights of all classes; other targets refuse them with a TypeError."""
+        if self.function == DENSE:
+            return True
+        row = np.array([[0.0, 1.0]], np.float32)
+        try:
+            self.target.call(self.function, {"logits": row, "targets": row})
+        except TypeError:
+            return False
+        return True
 
     @property
     def everything(self) -> Options:
@@ -220,8 +232,10 @@ class Run:
         """Compares given outputs with the reference's."""
         exact = exact_values(case, self.target.convention)
         bounds = Bounds(case, self.target.convention, grade).values()
+        if case.also:
+            bounds |= PredictionBounds(_of_prediction(case), self.target.convention, grade).values()
         offered = self.target.offer(self.function).outputs
-        for name in outputs or [name for name in OUTPUTS[self.function] if name in offered]:
+        for name in outputs or [*(name for name in OUTPUTS[self.function] if name in offered), *case.also]:
             self.judge("values", case, name, actual[name], exact[name], bounds[name])
         self.tally.cases += 1
 
@@ -243,6 +257,9 @@ class Run:
         """Compares given gradients with the reference's."""
         exact = exact_gradients(case, cotangents, self.target.convention)
         bounds = Bounds(case, self.target.convention, grade).gradients(cotangents)
+        if case.also:
+            further = PredictionBounds(_of_prediction(case), self.target.convention, grade).gradients(cotangents)
+            bounds |= {name: bounds[name] + bound for name, bound in further.items()}
         for name in arguments:
             if name not in actual:
                 raise Unsupported(f"{self.target.name} has no derivative by {name}")
@@ -293,6 +310,12 @@ def expects(condition: bool, message: str) -> None:
     """Raises Violation unless the condition holds."""
     if not condition:
         raise Violation(message)
+
+
+def _of_prediction(case: Case) -> Case:
+    """The call without what its further results are independent of."""
+    taken = ("logits", "targets", "logit_softcap")
+    return replace(case, inputs={name: value for name, value in case.inputs.items() if name in taken})
 
 
 def argument_dtype(case: Case, name: str) -> str:

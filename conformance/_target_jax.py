@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lossproof.conformance._case import SCALARS, WEIGHTED, Array, Case
+from lossproof.conformance._case import FURTHER, KEYWORDS, SCALARS, TOKEN, WEIGHTED, Array, Case
 from lossproof.conformance._target import Arrays, Offer, Target, Unsupported
 from lossproof.reference import LOSSPROOF, Convention
 
@@ -83,19 +83,34 @@ class JaxTarget(Target):
     # Programs: functions of (floats, others), dictionaries of differentiable and of other arguments.
 
     def _outputs(self, case: Case, floats: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-        offer = self.offer(case.function)
-        concrete = {name: case.inputs[name] for name in SCALARS if name in case.inputs and name not in floats}
+        known = (*SCALARS, *KEYWORDS[case.function])
+        concrete = {name: case.inputs[name] for name in known if name in case.inputs and name not in floats}
         results = self.functions[case.function](**floats, **others, **concrete)
         results = results if isinstance(results, tuple) else (results,)
-        return dict(zip(offer.outputs, results, strict=True))
+        given, fields = self.offer(case.function).outputs, FURTHER if case.function == TOKEN else ()
+        outputs = dict(zip((*given, *fields), results, strict=False))
+        wanted = (*given, *case.also)
+        if any(outputs.get(name) is None for name in wanted):
+            raise ValueError(f"{case.function} must return {', '.join(wanted)}, got {len(results)} results")
+        return {name: outputs[name] for name in wanted}
+
+    def _split(self, case: Case, others: Any) -> Callable[[Any], tuple[Any, Any]]:
+        """The outputs that have a derivative, and those that have none, of the floats."""
+
+        def outputs(floats: Any) -> tuple[Any, Any]:
+            found = self._outputs(case, floats, others)
+            integers = {name: found.pop(name) for name in ("predicted_class",) if name in found}
+            return found, integers
+
+        return outputs
 
     def _vjp(self, case: Case, floats: Any, others: Any, cotangents: Any) -> tuple[Any, Any]:
-        outputs, pullback = jax.vjp(lambda f: self._outputs(case, f, others), floats)
+        outputs, pullback, integers = jax.vjp(self._split(case, others), floats, has_aux=True)
         (gradients,) = pullback({name: jnp.asarray(cotangents[name], value.dtype) for name, value in outputs.items()})
-        return outputs, gradients
+        return outputs | integers, gradients
 
     def _jvp(self, case: Case, floats: Any, others: Any, tangents: Any) -> Any:
-        return jax.jvp(lambda f: self._outputs(case, f, others), (floats,), (tangents,))[1]
+        return jax.jvp(self._split(case, others), (floats,), (tangents,), has_aux=True)[1]
 
     def _loss_of_logits(self, case: Case, floats: Mapping[str, Any], others: Any) -> Callable[[Any], Any]:
         return lambda logits: jnp.sum(self._outputs(case, {**floats, "logits": logits}, others)["loss"])
@@ -140,7 +155,7 @@ class JaxTarget(Target):
             if name in SCALARS:
                 if case.traced and self.scalars_differentiable and value is not None:
                     floats[name] = jnp.asarray(value, case.carried)
-            elif value is not None:
+            elif value is not None and name not in KEYWORDS[case.function]:
                 array = value if _is_wide(value) else jnp.asarray(value)
                 (floats if jnp.issubdtype(array.dtype, jnp.floating) else others)[name] = array
         return floats, others
@@ -149,12 +164,13 @@ class JaxTarget(Target):
         shape = () if case.function == WEIGHTED else case.logits.shape[:-1]
         return {
             name: jnp.asarray(cotangents.get(name, np.zeros(shape)), case.carried)
-            for name in self.offer(case.function).outputs
+            for name in (*self.offer(case.function).outputs, *case.also)
         }
 
     def _program(self, kind: str, case: Case, body: Callable[..., Any]) -> Callable[..., Any]:
         traced = case.traced and self.scalars_differentiable
-        concrete = () if traced else tuple((name, case.inputs.get(name)) for name in SCALARS)
+        known = KEYWORDS[case.function] if traced else (*SCALARS, *KEYWORDS[case.function])
+        concrete = tuple((name, case.inputs.get(name)) for name in known)
         if any(_is_wide(value) for value in case.inputs.values()):
             return partial(body, case)  # compiled, the arguments would reach the target cut to 32 bits
         key = (kind, case.function, concrete, tuple(sorted(case.inputs)), case.carried)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lossproof.conformance._case import ARGUMENTS, DENSE, FACTOR, OUTPUTS, TOKEN, WEIGHTED
+from lossproof.conformance._case import ARGUMENTS, DENSE, FACTOR, KEYWORDS, OUTPUTS, TOKEN, WEIGHTED
 from lossproof.conformance._target import Offer, Target
 from lossproof.reference import LOSSPROOF, Convention
 
@@ -86,7 +86,11 @@ def module_target(name: str, module: ModuleType | Any, convention: Convention = 
     functions = {key: getattr(module, key) for key in (*ARGUMENTS, FACTOR) if hasattr(module, key)}
     if not functions:
         raise TargetError(f"target {name!r} has none of the functions {', '.join((*ARGUMENTS, FACTOR))}")
-    offers = {key: Offer(OUTPUTS[key], ARGUMENTS[key]) for key in functions if key != FACTOR}
+    offers = {
+        key: Offer(OUTPUTS[key], ARGUMENTS[key] + _among(function, KEYWORDS[key]))
+        for key, function in functions.items()
+        if key != FACTOR
+    }
     offers |= {FACTOR: Offer((), ())} if FACTOR in functions else {}
     return JaxTarget(name, functions, offers, convention)
 
@@ -103,7 +107,7 @@ def function_target(name: str, function: Callable[..., Any], convention: Convent
     if len(parameters) < 2:
         raise TargetError(f"target {name!r} must take logits and targets, but takes {parameters}")
     kind = WEIGHTED if "weights" in parameters else TOKEN
-    options = tuple(option for option in ARGUMENTS[kind][2:] if option in parameters)
+    options = _among(function, ARGUMENTS[kind][2:] + KEYWORDS[kind])
     outputs = OUTPUTS[kind] if kind == WEIGHTED else OUTPUTS[kind][: _count_outputs(name, function)]
 
     def call(logits: Any, targets: Any, **given: Any) -> Any:
@@ -111,6 +115,12 @@ def function_target(name: str, function: Callable[..., Any], convention: Convent
 
     offer = Offer(outputs, ("logits", "targets", *options))
     return JaxTarget(name, {kind: call}, {kind: offer}, convention, scalars_differentiable=False)
+
+
+def _among(function: Callable[..., Any], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the names that are parameters of the function."""
+    parameters = inspect.signature(function).parameters
+    return tuple(name for name in names if name in parameters)
 
 
 def _count_outputs(name: str, function: Callable[..., Any]) -> int:

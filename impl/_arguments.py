@@ -51,8 +51,8 @@ def canonical_targets(value: object, logits: Array) -> Array:
     targets = as_array(value)
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(
-            f"targets must be of an integer type, got targets.dtype={targets.dtype}: convert them with "
-            "targets.astype(jnp.int32), or pass dense targets to cross_entropy_with_logits."
+            "targets must be class numbers of an integer type or dense targets of a floating type, got "
+            f"targets.dtype={targets.dtype}: convert them with targets.astype(jnp.int32)."
         )
     _check_shape("targets", targets, logits)
     classes = logits.shape[-1]
@@ -81,7 +81,7 @@ def canonical_dense_targets(value: object, logits: Array, carried: jnp.dtype) ->
     if targets.shape != logits.shape:
         raise ValueError(
             f"dense targets must have the shape of logits: logits {logits.shape} need targets {logits.shape}, "
-            f"got {targets.shape}: pass class numbers to compute_weighted_cross_entropy instead."
+            f"got {targets.shape}: class numbers, one for each token, are of an integer type."
         )
     return cast(targets, carried)
 

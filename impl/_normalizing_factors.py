@@ -3,15 +3,17 @@
 import enum
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from lossproof.impl._arguments import ArgumentArray, as_array, cast
-from lossproof.impl._segments import row_sums, segment_sums
+from lossproof.impl._segments import numbered, row_sums, segment_sums
 from lossproof.impl._softmax import carried_type
-from lossproof.impl._sums import exact_sum
+from lossproof.impl._sums import exact_sum, headroom
 
 
 @enum.unique
@@ -95,25 +97,45 @@ def get_loss_normalizing_factor_and_weights(
         weights = jnp.asarray(tokens > 0, jnp.float32)  # [NORM-3]
     match loss_normalizing_factor:
         case SpecialLossNormalizingFactor.NUM_REAL_TARGET_TOKENS:
-            return exact_sum(_carried(weights)), weights  # [NORM-4]
+            return _jitted_sum(_carried(weights)), weights  # [NORM-4]
         case SpecialLossNormalizingFactor.NUM_TOTAL_TARGET_TOKENS:
             shape = _required("decoder_target_tokens", batch, loss_normalizing_factor).shape
             return math.prod(shape), weights  # [NORM-5]
         case SpecialLossNormalizingFactor.AVERAGE_PER_SEQUENCE:
-            averaged = _averaged_per_sequence(_carried(weights), batch)
-            return exact_sum(averaged), averaged  # [NORM-6]
+            return _jitted_average(_carried(weights), _packing(weights, batch))  # [NORM-6]
 
 
-def _averaged_per_sequence(weights: Array, batch: Mapping[str, ArrayLike]) -> Array:
+class _Packing(NamedTuple):
+    """Where the sequences of packed rows lie, [..., T]: their ids, and where their positions restart at 0."""
+
+    segment_ids: Array
+    restarts: Array
+
+
+def _packing(weights: ArrayLike, batch: Mapping[str, ArrayLike]) -> _Packing | None:
     if batch.get("decoder_segment_ids") is None:
-        sums = row_sums(weights)
-    else:
-        special = SpecialLossNormalizingFactor.AVERAGE_PER_SEQUENCE
-        segment_ids = _required("decoder_segment_ids", batch, special, weights.shape)
-        positions = _required("decoder_positions", batch, special, weights.shape)
-        weights = jnp.where(segment_ids == 0, 0.0, weights)
-        sums = segment_sums(weights, segment_ids, positions)
-    return jnp.where(sums == 0.0, 0.0, weights / jnp.where(sums == 0.0, 1.0, sums))
+        return None
+    special, shape = SpecialLossNormalizingFactor.AVERAGE_PER_SEQUENCE, as_array(weights).shape
+    segment_ids = _required("decoder_segment_ids", batch, special, shape)
+    positions = _required("decoder_positions", batch, special, shape)
+    return _Packing(numbered(segment_ids), jnp.asarray(positions == 0))
+
+
+_jitted_sum = jax.jit(exact_sum)
+
+
+@jax.jit
+def _jitted_average(weights: Array, packing: _Packing | None) -> tuple[Array, Array]:
+    """Each weight as a share of the sum over its sequence, and the sum of the shares, in the order (sum, shares)."""
+    if weights.size == 0:
+        return exact_sum(weights), weights
+    if packing is not None:
+        weights = jnp.where(packing.segment_ids == 0, 0.0, weights)
+    weights = weights * headroom(weights, (weights.ndim - 1,))  # a power of 2 leaves the shares as they are
+    sums = row_sums(weights) if packing is None else segment_sums(weights, packing.segment_ids, packing.restarts)
+    shares = jnp.where(sums == 0.0, 0.0, weights / jnp.where(sums == 0.0, 1.0, sums))
+    shares = jnp.where(jnp.isfinite(sums), shares, jnp.nan)
+    return exact_sum(shares), shares
 
 
 def _carried(weights: ArrayLike) -> Array:

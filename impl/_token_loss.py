@@ -3,19 +3,16 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from lossproof.impl._arguments import (
-    canonical_logits,
-    canonical_scalar,
-    canonical_targets,
-    concrete_label_smoothing,
-)
-from lossproof.impl._row_sums import Gaps
-from lossproof.impl._smoothing import Smoothing, concrete_smoothing, traced_smoothing
-from lossproof.impl._softmax import carried_type, defined
-from lossproof.impl._token_terms import Inputs, TokenCrossEntropy as TokenCrossEntropy, token_terms
+from lossproof.impl._class_sums import first_largest
+from lossproof.impl._dense_terms import is_dense
+from lossproof.impl._form import Form, Spread
+from lossproof.impl._partitioning import partitioned
+from lossproof.impl._problem import Problem, canonical_problem, inputs_of
+from lossproof.impl._token_terms import TokenCrossEntropy as TokenCrossEntropy, token_terms
 
 
 def token_cross_entropy(
@@ -24,62 +21,77 @@ def token_cross_entropy(
     *,
     label_smoothing: float | ArrayLike = 0.0,
     z_loss: float | ArrayLike = 0.0,
+    smoothing: Spread = "others",
+    subtract_entropy: bool = True,
+    logit_softcap: float | None = None,
+    also: tuple[str, ...] = (),
+    implementation: str | None = None,
 ) -> TokenCrossEntropy:
     """The loss, z-loss and log-partition of each token, differentiable any number of times in both modes.
 
     Args:
         logits: [..., V] with V >= 1, bfloat16, float16, float32 or float64, any value.
-        targets: [...], any integer type; a target outside [0, V) excludes its token.
-        label_smoothing: real scalar in [0, 1], the probability that is spread evenly over the V - 1 other classes.
+        targets: [...], any integer type; a target outside [0, V) excludes its token. Or dense: [..., V], any floating
+            type, weights of the classes, of any sign and sum; a class with target 0 takes no part.
+        label_smoothing: real scalar in [0, 1], the probability that is taken from the target; 0 with dense targets.
         z_loss: real scalar, the coefficient of log_z squared.
+        smoothing: "others" spreads label_smoothing evenly over the V - 1 other classes, "uniform" over all V.
+        subtract_entropy: whether the entropy of the smoothed target is subtracted, so that the smallest loss is 0;
+            never that of dense targets.
+        logit_softcap: None, or a known positive number c: every logit y becomes c tanh(y / c) first, and gradients are
+            by y. A -inf stays one.
+        also: names of further results, computed only then: "target_log_probability", "predicted_class", "entropy".
+        implementation: None for the best for the platform, or "xla".
 
     Returns:
-        TokenCrossEntropy(loss, z_loss, log_z), each [...], float32 or, for float64 logits, float64; 0 for excluded
-        tokens.
+        TokenCrossEntropy(loss, z_loss, log_z, target_log_probability, predicted_class, entropy), each [...], float32
+        or, for float64 logits, float64; predicted_class is int32. The last three are None unless asked for. Excluded
+        tokens have 0 and predicted_class -1; undefined ones (a logit +inf or NaN, all -inf, a dense target not finite)
+        NaN and -1. A predicted_class has no derivative, all other results have.
 
     Raises:
-        TypeError: an argument has a type that SHAPE-2 or SHAPE-6 does not allow.
-        ValueError: shapes do not fit, or a known label_smoothing is outside [0, 1].
+        TypeError: an argument has a type that SHAPE-2 or SHAPE-6 does not allow, or an option is traced.
+        ValueError: shapes do not fit, a known label_smoothing is outside [0, 1], or an option has an unknown value.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from lossproof import token_cross_entropy
         >>> token_cross_entropy(jnp.array([[1.0, 2.0, 3.0]]), jnp.array([0])).loss
         Array([2.407606], dtype=float32)
+        >>> token_cross_entropy(jnp.array([[1.0, 2.0, 3.0]]), jnp.array([0]), also=("predicted_class",)).predicted_class
+        Array([2], dtype=int32)
 
     References:
-        SPEC.md, clauses SHAPE, VALUE-1 to VALUE-4, VALUE-8, GRAD, STATE, EXCL-2 and ACC.
+        SPEC.md, clauses SHAPE, VALUE-1 to VALUE-4, VALUE-7, VALUE-8, GRAD, STATE, EXCL-2 and ACC.
     """
-    logits = canonical_logits(logits)
-    targets = canonical_targets(targets, logits)
-    smoothing, gaps = canonical_smoothing(label_smoothing, logits)
-    z_loss = canonical_scalar("z_loss", z_loss, carried_type(logits))
-    terms: TokenCrossEntropy = _jitted(logits, targets, smoothing, z_loss, gaps=gaps)
+    form, problem = canonical_problem(
+        logits,
+        targets,
+        label_smoothing,
+        z_loss,
+        smoothing=smoothing,
+        subtract_entropy=subtract_entropy,
+        logit_softcap=logit_softcap,
+        also=also,
+        implementation=implementation,
+    )
+    terms: TokenCrossEntropy = _jitted(problem, form=form)
     return terms
 
 
-def canonical_smoothing(label_smoothing: ArrayLike, logits: Array) -> tuple[Smoothing | Array, Gaps]:
-    """The smoothing of these logits, or the number to trace it from, and what it needs of the other classes."""
-    carried, classes = carried_type(logits), logits.shape[-1]
-    known = concrete_label_smoothing(label_smoothing)
-    if known is None:
-        gaps = Gaps.EXACT_SUM if classes > 1 else Gaps.NOTHING
-        return canonical_scalar("label_smoothing", label_smoothing, carried), gaps
-    if classes == 1 or known == 0.0:
-        gaps = Gaps.NOTHING
-    else:
-        gaps = Gaps.EXACT_SUM if known == 1.0 else Gaps.SUM
-    return concrete_smoothing(known, classes, carried), gaps
+@partial(jax.jit, static_argnames="form")
+def _jitted(problem: Problem, *, form: Form) -> TokenCrossEntropy:
+    def all_terms(problem: Problem) -> TokenCrossEntropy:
+        terms: TokenCrossEntropy = token_terms(form, inputs_of(form, problem, None))
+        if "predicted_class" not in form.also:
+            return terms
+        return terms._replace(predicted_class=_predicted_class(problem, terms.log_z))
+
+    return partitioned(all_terms, problem.logits, per_token=True)(problem)
 
 
-def resolved(smoothing: Smoothing | Array, classes: int) -> Smoothing:
-    """on, off and H, computed here where label_smoothing is traced."""
-    return smoothing if isinstance(smoothing, Smoothing) else traced_smoothing(smoothing, classes)
-
-
-@partial(jax.jit, static_argnames="gaps")
-def _jitted(
-    logits: Array, targets: Array, smoothing: Smoothing | Array, z_loss: Array, *, gaps: Gaps
-) -> TokenCrossEntropy:
-    smoothing = resolved(smoothing, logits.shape[-1])
-    return token_terms(gaps, Inputs(logits, targets, None, smoothing, defined(z_loss)))
+def _predicted_class(problem: Problem, log_z: Array) -> Array:
+    without = jnp.isnan(log_z)
+    if not is_dense(problem.targets):
+        without |= problem.targets < 0  # [EXCL-2]
+    return jnp.where(without, -1, first_largest(jax.lax.stop_gradient(problem.logits)))

@@ -7,13 +7,14 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from lossproof.impl._arguments import canonical_logits, canonical_scalar, canonical_targets, canonical_weights
-from lossproof.impl._row_sums import Gaps
-from lossproof.impl._smoothing import Smoothing
-from lossproof.impl._softmax import carried_type, defined
+from lossproof.impl._arguments import canonical_scalar, canonical_weights
+from lossproof.impl._dense_terms import is_dense
+from lossproof.impl._form import Form, Spread
+from lossproof.impl._partitioning import partitioned
+from lossproof.impl._problem import Problem, canonical_problem, inputs_of
+from lossproof.impl._softmax import carried_type
 from lossproof.impl._sums import exact_sum
-from lossproof.impl._token_loss import canonical_smoothing, resolved
-from lossproof.impl._token_terms import Inputs, token_terms
+from lossproof.impl._token_terms import token_terms
 from lossproof.impl._weighted_totals import Batch, weighted_totals
 
 
@@ -24,25 +25,42 @@ def compute_weighted_cross_entropy(
     label_smoothing: float | ArrayLike = 0.0,
     z_loss: float | ArrayLike = 0.0,
     loss_normalizing_factor: float | ArrayLike | None = None,
+    *,
+    smoothing: Spread = "others",
+    subtract_entropy: bool = True,
+    logit_softcap: float | None = None,
+    implementation: str | None = None,
 ) -> tuple[Array, Array, Array]:
     """The weighted loss and z-loss of a batch and the sum of its weights, t5x's function of the same name.
 
+    A batch that comes in micro-batches has the same loss and gradient as a whole one if all are divided by one number,
+    that of the whole batch, and added up; the second example shows how.
+
     Args:
         logits: [..., V] with V >= 1, bfloat16, float16, float32 or float64, any value.
-        targets: [...], any integer type; a target outside [0, V) excludes its token.
+        targets: [...], any integer type; a target outside [0, V) excludes its token. Or dense: [..., V], any floating
+            type, weights of the classes, of any sign and sum; a class with target 0 takes no part.
         weights: [...], any real or bool type; a weight of exactly 0 excludes its token; None for all 1.
-        label_smoothing: real scalar in [0, 1], the probability that is spread evenly over the V - 1 other classes.
+        label_smoothing: real scalar in [0, 1], the probability that is taken from the target; 0 with dense targets.
         z_loss: real scalar, the coefficient of log_z squared.
         loss_normalizing_factor: real scalar that divides loss and z_loss; None for 1.
+        smoothing: "others" spreads label_smoothing evenly over the V - 1 other classes, "uniform" over all V.
+        subtract_entropy: whether the entropy of the smoothed target is subtracted, so that the smallest loss is 0;
+            never that of dense targets.
+        logit_softcap: None, or a known positive number c: every logit y becomes c tanh(y / c) first, and gradients are
+            by y. A -inf stays one.
+        implementation: None for the best for the platform, or "xla".
 
     Returns:
-        (loss, z_loss, weight_sum), scalars, float32 or, for float64 logits, float64. The loss contains the z-loss.
+        (loss, z_loss, weight_sum), scalars, float32 or, for float64 logits, float64. The loss contains the z-loss. The
+        weight_sum is over the tokens whose target is in range; with dense targets over all.
 
     Raises:
-        TypeError: an argument has a type that SHAPE-2 or SHAPE-6 does not allow.
-        ValueError: shapes do not fit, or a known label_smoothing is outside [0, 1].
+        TypeError: an argument has a type that SHAPE-2 or SHAPE-6 does not allow, or an option is traced.
+        ValueError: shapes do not fit, a known label_smoothing is outside [0, 1], or an option has an unknown value.
 
     Example:
+        >>> import jax
         >>> import jax.numpy as jnp
         >>> from lossproof import compute_weighted_cross_entropy
         >>> logits = jnp.array([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
@@ -50,34 +68,53 @@ def compute_weighted_cross_entropy(
         >>> loss, weight_sum
         (Array(2.407606, dtype=float32), Array(1., dtype=float32))
 
+        Gradient accumulation, with one denominator for the whole batch:
+
+        >>> from lossproof import get_loss_normalizing_factor_and_weights
+        >>> targets = jnp.array([[1, 2, 0, 0], [2, 1, 2, 1]])  # 0 is padding
+        >>> kernel = jnp.eye(3, 5)  # the parameters: logits = embedding @ kernel
+        >>> embeddings = jnp.sin(jnp.arange(24.0)).reshape(2, 4, 3)
+        >>> whole_batch = {"decoder_target_tokens": targets}
+        >>> factor, weights = get_loss_normalizing_factor_and_weights("NUM_REAL_TARGET_TOKENS", whole_batch)
+        >>> def loss_of(kernel, embeddings, targets, weights):
+        ...     return compute_weighted_cross_entropy(
+        ...         embeddings @ kernel, targets, weights, label_smoothing=0.1, loss_normalizing_factor=factor
+        ...     )[0]
+        >>> total, gradient = 0.0, jnp.zeros_like(kernel)
+        >>> for micro_batch in zip(embeddings, targets, weights):
+        ...     loss, by_kernel = jax.value_and_grad(loss_of)(kernel, *micro_batch)
+        ...     total, gradient = total + loss, gradient + by_kernel
+        >>> loss, by_kernel = jax.value_and_grad(loss_of)(kernel, embeddings, targets, weights)
+        >>> bool(jnp.allclose(total, loss)), bool(jnp.allclose(gradient, by_kernel, atol=1e-6))
+        (True, True)
+
     References:
-        SPEC.md, all clauses but VALUE-7, GRAD-6 and NORM.
+        SPEC.md, all clauses but VALUE-8 and NORM.
     """
-    logits = canonical_logits(logits)
-    carried = carried_type(logits)
-    targets = canonical_targets(targets, logits)
-    weights = canonical_weights(weights, logits, carried)
-    smoothing, gaps = canonical_smoothing(label_smoothing, logits)
-    z_loss = canonical_scalar("z_loss", z_loss, carried)
+    form, problem = canonical_problem(
+        logits,
+        targets,
+        label_smoothing,
+        z_loss,
+        smoothing=smoothing,
+        subtract_entropy=subtract_entropy,
+        logit_softcap=logit_softcap,
+        implementation=implementation,
+    )
+    carried = carried_type(problem.logits)
+    weights = canonical_weights(weights, problem.logits, carried)
     factor = 1.0 if loss_normalizing_factor is None else loss_normalizing_factor
     factor = canonical_scalar("loss_normalizing_factor", factor, carried)
-    totals: tuple[Array, Array, Array] = _jitted(logits, targets, weights, smoothing, z_loss, factor, gaps=gaps)
+    totals: tuple[Array, Array, Array] = _jitted(problem, weights, factor, form=form)
     return totals
 
 
-@partial(jax.jit, static_argnames="gaps")
-def _jitted(
-    logits: Array,
-    targets: Array,
-    weights: Array,
-    smoothing: Smoothing | Array,
-    z_loss: Array,
-    factor: Array,
-    *,
-    gaps: Gaps,
-) -> tuple[Array, Array, Array]:
-    in_range = targets >= 0
-    smoothing = resolved(smoothing, logits.shape[-1])
-    tokens = token_terms(gaps, Inputs(logits, targets, weights == 0.0, smoothing, defined(z_loss)))
-    loss, z = weighted_totals(Batch(tokens.loss, tokens.z_loss, weights, factor, in_range))
-    return loss, z, exact_sum(jnp.where(in_range, weights, 0.0))  # [VALUE-6]
+@partial(jax.jit, static_argnames="form")
+def _jitted(problem: Problem, weights: Array, factor: Array, *, form: Form) -> tuple[Array, Array, Array]:
+    def totals(problem: Problem, weights: Array, factor: Array) -> tuple[Array, Array, Array]:
+        tokens = token_terms(form, inputs_of(form, problem, weights == 0.0))
+        in_range = jnp.ones(weights.shape, bool) if is_dense(problem.targets) else problem.targets >= 0
+        loss, z = weighted_totals(Batch(tokens.loss, tokens.z_loss, weights, factor, in_range))
+        return loss, z, exact_sum(jnp.where(in_range, weights, 0.0))  # [VALUE-6]
+
+    return partitioned(totals, problem.logits, per_token=False)(problem, weights, factor)

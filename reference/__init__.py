@@ -47,6 +47,12 @@ from lossproof.reference._losses import (
     cross_entropy_with_logits as cross_entropy_with_logits,
     token_cross_entropy as token_cross_entropy,
 )
+from lossproof.reference._prediction import (
+    Prediction as Prediction,
+    PredictionGradients as PredictionGradients,
+    prediction as prediction,
+    prediction_gradients as prediction_gradients,
+)
 from lossproof.reference._rounding import (
     FORMATS as FORMATS,
     round_to as round_to,

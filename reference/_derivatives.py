@@ -1,7 +1,7 @@
 """The derivatives of the loss functions by each of their arguments, in closed form (SPEC.md, GRAD)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -10,27 +10,33 @@ from lossproof.reference._extended import added, scaled
 from lossproof.reference._inputs import Real, exact_array, exact_scalar, is_finite
 from lossproof.reference._interval import exact
 from lossproof.reference._losses import DIGITS
-from lossproof.reference._problem import DenseProblem, HardProblem, dense_problem, hard_problem
+from lossproof.reference._problem import BatchProblem, DenseProblem, Problem, batch_problem, dense_problem
 from lossproof.reference._row import Value
 from lossproof.reference._token import LOSSPROOF, Convention, Token
 
 
 class WeightedGradients(NamedTuple):
-    """Derivatives of (cotangents . outputs) of compute_weighted_cross_entropy, by each argument."""
+    """Derivatives of (cotangents . outputs) of compute_weighted_cross_entropy, by each argument; by targets where they
+    are dense.
+    """
 
     logits: EnclosureArray
     weights: EnclosureArray
     label_smoothing: Enclosure
     z_loss: Enclosure
     loss_normalizing_factor: Enclosure
+    targets: EnclosureArray | None
 
 
 class TokenGradients(NamedTuple):
-    """Derivatives of (cotangents . outputs) of token_cross_entropy, by each argument."""
+    """Derivatives of (cotangents . outputs) of token_cross_entropy, by each argument; by targets where they are
+    dense.
+    """
 
     logits: EnclosureArray
     label_smoothing: Enclosure
     z_loss: Enclosure
+    targets: EnclosureArray | None
 
 
 class DenseGradients(NamedTuple):
@@ -72,14 +78,15 @@ def compute_weighted_cross_entropy_gradients(
     References:
       SPEC.md GRAD-1 to GRAD-5, GRAD-7, EXCL, STATE.
     """
-    problem = hard_problem(
+    problem = batch_problem(
         logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, logit_softcap, convention
     )
     by_loss, by_z, by_weight_sum = batch_cotangents(cotangents)
     by_weights = batch_weights_gradient(problem, by_loss, by_z, by_weight_sum, digits)
-    scalars = refine(lambda: by_batch_scalars(problem, by_loss, by_z), digits)
+    smoothing, k, factor = refine(lambda: by_batch_scalars(problem, by_loss, by_z), digits)
     rows = refine_rows(lambda i: by_batch_row(problem, i, by_loss, by_z), len(problem.indices), digits)
-    return WeightedGradients(stacked(problem.logits.shape, rows), by_weights, *scalars)
+    by_dense = _dense_targets_gradient(problem, lambda i: problem.scaled_by_coefficient(i, by_loss)[0], digits)
+    return WeightedGradients(stacked(problem.logits.shape, rows), by_weights, smoothing, k, factor, by_dense)
 
 
 def token_cross_entropy_gradients(
@@ -109,7 +116,7 @@ def token_cross_entropy_gradients(
     References:
       SPEC.md GRAD-1, GRAD-3, GRAD-4, GRAD-7, EXCL-2, STATE.
     """
-    problem = hard_problem(logits, targets, None, label_smoothing, z_loss, None, logit_softcap, convention)
+    problem = batch_problem(logits, targets, None, label_smoothing, z_loss, None, logit_softcap, convention)
     given = [token_cotangents(cotangents, name, problem.shape) for name in ("loss", "z_loss", "log_z")]
 
     def row(i: int) -> list[Value]:
@@ -121,7 +128,8 @@ def token_cross_entropy_gradients(
 
     smoothing, k = refine(scalars, digits)
     rows = refine_rows(row, len(problem.indices), digits)
-    return TokenGradients(stacked(problem.logits.shape, rows), smoothing, k)
+    by_dense = _dense_targets_gradient(problem, lambda i: exact(given[0][i]), digits)
+    return TokenGradients(stacked(problem.logits.shape, rows), smoothing, k, by_dense)
 
 
 def cross_entropy_with_logits_gradients(
@@ -162,7 +170,7 @@ def cross_entropy_with_logits_gradients(
     (k,) = refine(by_k, digits)
     return DenseGradients(
         stacked(problem.logits.shape, refine_rows(row, count, digits)),
-        stacked(problem.logits.shape, refine_rows(lambda i: by_targets(problem, i, by_loss[i]), count, digits)),
+        targets_gradient(problem, lambda i: exact(by_loss[i]), digits),
         k,
     )
 
@@ -170,7 +178,7 @@ def cross_entropy_with_logits_gradients(
 # The same derivatives at the working precision, for the functions above and for what is made of them.
 
 
-def by_batch_row(problem: HardProblem, i: int, by_loss: Real, by_z: Real) -> list[Value]:
+def by_batch_row(problem: BatchProblem, i: int, by_loss: Real, by_z: Real) -> list[Value]:
     """By the logits of token i of a batch."""
     if problem.excluded(i):
         return [exact(0)] * problem.classes
@@ -178,7 +186,7 @@ def by_batch_row(problem: HardProblem, i: int, by_loss: Real, by_z: Real) -> lis
     return problem.token(i).logits_gradient(loss, z, exact(0))
 
 
-def by_batch_weight(problem: HardProblem, i: int, by_loss: Real, by_z: Real, by_weight_sum: Real) -> Value:
+def by_batch_weight(problem: BatchProblem, i: int, by_loss: Real, by_z: Real, by_weight_sum: Real) -> Value:
     """GRAD-2: loss_i / L, at weight 0 too."""
     if not problem.in_range(i):
         return exact(0)
@@ -195,7 +203,7 @@ def by_batch_weight(problem: HardProblem, i: int, by_loss: Real, by_z: Real, by_
     return added([value / exact(problem.divisor), exact(by_weight_sum)])
 
 
-def by_batch_scalars(problem: HardProblem, by_loss: Real, by_z: Real) -> list[Value]:
+def by_batch_scalars(problem: BatchProblem, by_loss: Real, by_z: Real) -> list[Value]:
     """By label_smoothing, z_loss and loss_normalizing_factor (GRAD-4, GRAD-3, GRAD-5)."""
     counted = [(problem.coefficient(i), problem.token(i)) for i in problem.counted()]
     smoothing = added([scaled(c, token.smoothing_derivative()) for c, token in counted])
@@ -209,7 +217,7 @@ def by_batch_scalars(problem: HardProblem, by_loss: Real, by_z: Real) -> list[Va
     ]
 
 
-def by_token_row(problem: HardProblem, i: int, *cotangents: Real) -> list[Value]:
+def by_token_row(problem: BatchProblem, i: int, *cotangents: Real) -> list[Value]:
     """By the logits of a token, with the cotangents of loss, z_loss and log_z."""
     if not problem.in_range(i):
         return [exact(0)] * problem.classes
@@ -217,7 +225,7 @@ def by_token_row(problem: HardProblem, i: int, *cotangents: Real) -> list[Value]
     return problem.token(i).logits_gradient(by_loss, by_z, by_log_z)
 
 
-def by_token_scalars(problem: HardProblem, i: int, by_loss: Real, by_z: Real) -> tuple[Value, Value]:
+def by_token_scalars(problem: BatchProblem, i: int, by_loss: Real, by_z: Real) -> tuple[Value, Value]:
     """By label_smoothing and z_loss, of one token."""
     if not problem.in_range(i):
         return exact(0), exact(0)
@@ -239,14 +247,20 @@ def by_dense_k(problem: DenseProblem, i: int, by_loss: Real, by_z: Real) -> Valu
     return scaled(exact(by_loss) + exact(by_z), problem.token(i).log_z_squared)
 
 
-def by_targets(problem: DenseProblem, i: int, by_loss: Real) -> list[Value]:
+def by_targets(problem: Problem, i: int, by_loss: Value) -> list[Value]:
     """GRAD-6."""
     token = problem.token(i)
-    return [scaled(exact(by_loss), token.shortfall(j)) for j in range(problem.classes)]
+    return [scaled(by_loss, token.shortfall(j)) for j in range(problem.classes)]
+
+
+def targets_gradient(problem: Problem, by_loss: Callable[[int], Value], digits: int) -> EnclosureArray:
+    """By the dense targets of every token, with the cotangent of each token's loss."""
+    rows = refine_rows(lambda i: by_targets(problem, i, by_loss(i)), len(problem.indices), digits)
+    return stacked(problem.logits.shape, rows)
 
 
 def batch_weights_gradient(
-    problem: HardProblem, by_loss: Real, by_z: Real, by_weight_sum: Real, digits: int
+    problem: BatchProblem, by_loss: Real, by_z: Real, by_weight_sum: Real, digits: int
 ) -> EnclosureArray:
     """By every weight of a batch."""
 
@@ -276,11 +290,17 @@ def stacked(shape: tuple[int, ...], rows: list[tuple[Enclosure, ...]]) -> Enclos
     return EnclosureArray(shape, tuple(element for row in rows for element in row))
 
 
+def _dense_targets_gradient(
+    problem: BatchProblem, by_loss: Callable[[int], Value], digits: int
+) -> EnclosureArray | None:
+    return targets_gradient(problem, by_loss, digits) if problem.is_dense else None
+
+
 def _outputs(token: Token, by_loss: Real, by_z: Real) -> Value:
     return added([scaled(exact(by_loss), token.loss), scaled(exact(by_z), token.z_loss)])
 
 
-def _by_factor(problem: HardProblem, outputs: Value, *, empty: bool) -> Value:
+def _by_factor(problem: BatchProblem, outputs: Value, *, empty: bool) -> Value:
     """GRAD-5."""
     if empty:
         return exact(0)  # EXCL-3
@@ -290,6 +310,6 @@ def _by_factor(problem: HardProblem, outputs: Value, *, empty: bool) -> Value:
     return scaled(-1 / square, outputs) if isinstance(outputs, float) else -outputs / square
 
 
-def _weight(problem: HardProblem, i: int) -> Value:
+def _weight(problem: BatchProblem, i: int) -> Value:
     weight = problem.weight(i)
     return exact(weight) if is_finite(weight) else math.nan

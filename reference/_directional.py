@@ -30,7 +30,7 @@ from lossproof.reference._losses import (
     WeightedCrossEntropy,
     per_token,
 )
-from lossproof.reference._problem import Problem, dense_problem, hard_problem
+from lossproof.reference._problem import Problem, batch_problem, dense_problem
 from lossproof.reference._row import Value
 from lossproof.reference._token import LOSSPROOF, Convention
 
@@ -69,7 +69,7 @@ def compute_weighted_cross_entropy_jvp(
     References:
       SPEC.md GRAD-8.
     """
-    problem = hard_problem(
+    problem = batch_problem(
         logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, logit_softcap, convention
     )
     _check_names(tangents, "logits", "weights", "label_smoothing", "z_loss", "loss_normalizing_factor")
@@ -114,7 +114,7 @@ def token_cross_entropy_jvp(
     References:
       SPEC.md GRAD-8.
     """
-    problem = hard_problem(logits, targets, None, label_smoothing, z_loss, None, logit_softcap, convention)
+    problem = batch_problem(logits, targets, None, label_smoothing, z_loss, None, logit_softcap, convention)
     _check_names(tangents, "logits", "label_smoothing", "z_loss")
     v = _tangent(tangents, "logits", problem.logits.shape)
     v_scalars = [_scalar_tangent(tangents, name) for name in ("label_smoothing", "z_loss")]
@@ -166,7 +166,7 @@ def cross_entropy_with_logits_jvp(
         return [
             added(
                 _products(_cut(v, problem, i), by_dense_row, problem, i, *by)
-                + _products(_cut(v_targets, problem, i), by_targets, problem, i, by[0])
+                + _products(_cut(v_targets, problem, i), by_targets, problem, i, exact(by[0]))
                 + _products([v_k], _only(by_dense_k), problem, i, *by)
             )
             for by in ((1, 0), (0, 1))
@@ -207,7 +207,7 @@ def weighted_hessian_vector_product(
     References:
       SPEC.md GRAD-9.
     """
-    problem = hard_problem(
+    problem = batch_problem(
         logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, logit_softcap, convention
     )
     by_loss, by_z, _ = batch_cotangents(cotangents)
@@ -246,7 +246,7 @@ def token_hessian_vector_product(
     References:
       SPEC.md GRAD-9.
     """
-    problem = hard_problem(logits, targets, None, label_smoothing, z_loss, None, logit_softcap, convention)
+    problem = batch_problem(logits, targets, None, label_smoothing, z_loss, None, logit_softcap, convention)
     given = [token_cotangents(cotangents, name, problem.shape) for name in ("loss", "z_loss", "log_z")]
 
     def cotangents_of(i: int) -> list[Value] | None:

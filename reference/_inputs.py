@@ -67,6 +67,13 @@ def exact_integers(name: str, array: Any) -> ExactArray:
     return integers
 
 
+def is_floating(name: str, array: Any, shape: tuple[int, ...]) -> bool:
+    """Whether an array has this shape and a floating-point type; of nested lists, a number that is no integer."""
+    given = exact_array(name, array)
+    dtype = str(getattr(array, "dtype", ""))
+    return given.shape == shape and ("float" in dtype or any(not isinstance(value, int) for value in given.values))
+
+
 def exact_scalar(name: str, number: Any) -> Real:
     """Converts a scalar exactly; an array without axes counts as one.
 

@@ -17,7 +17,7 @@ from lossproof.reference._extended import added, number, scaled
 from lossproof.reference._inputs import ExactArray, Real, exact_array, is_finite
 from lossproof.reference._interval import current_precision
 from lossproof.reference._losses import DIGITS, WeightedCrossEntropy, weighted_totals
-from lossproof.reference._problem import HardProblem, hard_problem
+from lossproof.reference._problem import BatchProblem, batch_problem
 from lossproof.reference._row import Value
 from lossproof.reference._token import LOSSPROOF, Convention
 
@@ -161,9 +161,9 @@ class _Layer(NamedTuple):
         """D."""
         return self.hidden.shape[-1]
 
-    def problem(self, *others: Any) -> HardProblem:
+    def problem(self, *others: Any) -> BatchProblem:
         """The loss of the layer's logits."""
-        return hard_problem(self._logits(), *others)
+        return batch_problem(self._logits(), *others)
 
     def _logits(self) -> "_Logits":
         rows = range(math.prod(self.hidden.shape[:-1]))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from lossproof.reference._enclosure import Enclosure, EnclosureArray, refine, refine_rows
 from lossproof.reference._extended import added, number, scaled
 from lossproof.reference._interval import exact
-from lossproof.reference._problem import HardProblem, Problem, dense_problem, hard_problem
+from lossproof.reference._problem import BatchProblem, Problem, batch_problem, dense_problem
 from lossproof.reference._row import Value
 from lossproof.reference._token import LOSSPROOF, Convention
 
@@ -51,7 +51,7 @@ def token_cross_entropy(
 
     Args:
       logits: [..., V], exact numbers (see `exact_array`).
-      targets: [...], integers; outside [0, V) a token's results are 0.
+      targets: [...], integers; outside [0, V) a token's results are 0. Or [..., V], floating-point: dense.
       label_smoothing: e in [0, 1].
       z_loss: the coefficient k.
       logit_softcap: None, or the cap of x = cap tanh(y / cap), applied to the logits y. A -inf stays a mask.
@@ -62,13 +62,13 @@ def token_cross_entropy(
       Enclosures of shape [...].
 
     Raises:
-      ValueError: shapes do not fit, e is outside [0, 1], or the cap is not positive.
+      ValueError: shapes do not fit, e is outside [0, 1] or not 0 with dense targets, or the cap is not positive.
       TypeError: an input is not of the kind named above.
 
     References:
-      SPEC.md VALUE-1 to VALUE-4, VALUE-8, STATE, EXCL-2.
+      SPEC.md VALUE-1 to VALUE-4, VALUE-8, VALUE-11, VALUE-12, STATE, EXCL-2.
     """
-    problem = hard_problem(logits, targets, None, label_smoothing, z_loss, None, logit_softcap, convention)
+    problem = batch_problem(logits, targets, None, label_smoothing, z_loss, None, logit_softcap, convention)
 
     def of_token(i: int) -> list[Value]:
         if not problem.in_range(i):
@@ -95,7 +95,7 @@ def compute_weighted_cross_entropy(
 
     Args:
       logits: [..., V], exact numbers (see `exact_array`).
-      targets: [...], integers.
+      targets: [...], integers; or [..., V], floating-point: dense.
       weights: [...], real numbers, or None for 1 each.
       label_smoothing: e in [0, 1].
       z_loss: the coefficient k.
@@ -108,21 +108,21 @@ def compute_weighted_cross_entropy(
       Three enclosures.
 
     Raises:
-      ValueError: shapes do not fit, e is outside [0, 1], or the cap is not positive.
+      ValueError: shapes do not fit, e is outside [0, 1] or not 0 with dense targets, or the cap is not positive.
       TypeError: an input is not of the kind named above.
 
     References:
-      SPEC.md VALUE-5, VALUE-6, STATE, EXCL.
+      SPEC.md VALUE-5, VALUE-6, VALUE-11, VALUE-12, STATE, EXCL.
     """
     return weighted_totals(
-        hard_problem(
+        batch_problem(
             logits, targets, weights, label_smoothing, z_loss, loss_normalizing_factor, logit_softcap, convention
         ),
         digits,
     )
 
 
-def weighted_totals(problem: HardProblem, digits: int) -> WeightedCrossEntropy:
+def weighted_totals(problem: BatchProblem, digits: int) -> WeightedCrossEntropy:
     """The three outputs of a batch."""
 
     def totals() -> list[Value]:

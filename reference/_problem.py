@@ -17,6 +17,7 @@ from lossproof.reference._inputs import (
     exact_integers,
     exact_scalar,
     is_finite,
+    is_floating,
 )
 from lossproof.reference._interval import current_precision, exact
 from lossproof.reference._row import Value, make_row
@@ -85,8 +86,8 @@ class DenseProblem(Problem):
 
 
 @dataclass(frozen=True)
-class HardProblem(Problem):
-    """The exact inputs of the functions with integer targets."""
+class BatchProblem(Problem):
+    """The exact inputs of the functions whose targets are classes, or dense (VALUE-12)."""
 
     targets: ExactArray
     weights: ExactArray | None
@@ -94,8 +95,15 @@ class HardProblem(Problem):
     factor: Real | None
     convention: Convention
 
-    def target(self, i: int) -> HardTarget:
+    def target(self, i: int) -> Target:
+        if self.is_dense:
+            return DenseTarget(self.targets.row(i))
         return HardTarget(int(self.targets.values[i]), self.classes, self.smoothing, self.convention)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether targets are weights of all classes."""
+        return self.targets.shape == self.logits.shape
 
     @property
     def adds_z_loss(self) -> bool:
@@ -103,6 +111,8 @@ class HardProblem(Problem):
 
     def in_range(self, i: int) -> bool:
         """EXCL-2."""
+        if self.is_dense:
+            return True
         t = self.targets.values[i]
         return 0 <= t < self.classes and t != self.convention.ignore_index
 
@@ -152,7 +162,7 @@ class HardProblem(Problem):
         return [exact(Fraction(weight) * Fraction(cotangent) / divisor) for cotangent in cotangents]
 
 
-def hard_problem(
+def batch_problem(
     logits: Any,
     targets: Any,
     weights: Any,
@@ -161,16 +171,22 @@ def hard_problem(
     factor: Any,
     softcap: Any,
     convention: Convention,
-) -> HardProblem:
+) -> BatchProblem:
     """Converts and checks the inputs."""
-    x, t = exact_array("logits", logits), exact_integers("targets", targets)
+    x = exact_array("logits", logits)
     w = None if weights is None else exact_array("weights", weights)
-    check_shapes(x, targets=t, **({} if w is None else {"weights": w}))
+    is_dense = is_floating("targets", targets, x.shape)
+    t = exact_array("targets", targets) if is_dense else exact_integers("targets", targets)
+    check_shapes(x, **({} if is_dense else {"targets": t}), **({} if w is None else {"weights": w}))
     smoothing = exact_scalar("label_smoothing", label_smoothing)
     check_smoothing(smoothing)
+    if is_dense and smoothing != 0:
+        raise ValueError(
+            f"label_smoothing must be 0 with dense targets, got label_smoothing={label_smoothing}: smooth the targets"
+        )
     exact_factor = None if factor is None else exact_scalar("loss_normalizing_factor", factor)
     k = exact_scalar("z_loss", z_loss)
-    return HardProblem(x, k, exact_softcap(softcap), t, w, smoothing, exact_factor, convention)
+    return BatchProblem(x, k, exact_softcap(softcap), t, w, smoothing, exact_factor, convention)
 
 
 def dense_problem(logits: Any, targets: Any, z_loss: Any, softcap: Any) -> DenseProblem:

@@ -115,6 +115,11 @@ def forward_mode(run: Run) -> None:
 def second_order(run: Run) -> None:
     """Hessian-vector products, forward over reverse and reverse over forward."""
     run.require(outputs=["loss"])
+    explore_hvp(run, run.cases(run.everything, shapes=SMALL), ("forward-over-reverse", "reverse-over-forward"))
+
+
+def explore_hvp(run: Run, strategy: st.SearchStrategy[Case], orders: Sequence[str]) -> None:
+    """Judges Hessian-vector products, along random vectors, in these orders of differentiation."""
 
     def examine(drawn: tuple[Case, int]) -> None:
         case, seed = drawn
@@ -123,13 +128,13 @@ def second_order(run: Run) -> None:
         exact = exact_hvp(total, vector, run.target.convention)
         bound = Bounds(total, run.target.convention, "C").hvp_row(vector)
         bound = with_final_rounding(bound, exact.magnitude, case.dtype)
-        for order in ("forward-over-reverse", "reverse-over-forward"):
+        for order in orders:
             product = partial(run.target.hvp, case, vector, order)
             actual = run.ask(f"the {order} Hessian-vector product", product)
             run.judge("gradients", case, f"the {order} product", actual, exact, bound)
         run.tally.cases += 1
 
-    run.explore(st.tuples(run.cases(run.everything, shapes=SMALL), st.integers(0, 2**32 - 1)), examine, 0.4)
+    run.explore(st.tuples(strategy, st.integers(0, 2**32 - 1)), examine, 0.4)
 
 
 @check("gradients.transforms", "GRAD-10", functions=[TOKEN, DENSE], dtypes=["bfloat16", "float32"])

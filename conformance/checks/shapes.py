@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance._case import DENSE, DTYPES, TOKEN, WEIGHTED, Case
+from lossproof.conformance._case import DENSE, DTYPES, FURTHER, TOKEN, WEIGHTED, Case
 from lossproof.conformance._draw import Options, make, unit_cotangents
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, argument_dtype, expects
@@ -79,7 +79,11 @@ def input_types(run: Run) -> None:
     if run.function == DENSE:
         _refuses(run, TypeError, ("complex64",), {"targets": np.zeros((2, 3, 5), np.complex64)})
         return
-    _refuses(run, TypeError, ("float32",), {"targets": np.zeros((2, 3), np.float32)})
+    floating = {"targets": np.zeros((2, 3), np.float32)}
+    if run.takes_dense_targets:
+        _refuses(run, ValueError, ("(2, 3, 5)", "(2, 3)"), floating)
+    else:
+        _refuses(run, TypeError, ("float32",), floating)
     _refuses(run, TypeError, ("bool",), {"targets": np.zeros((2, 3), bool)})
     if run.has("weights"):
         _refuses(run, TypeError, ("complex64",), {"weights": np.zeros((2, 3), np.complex64)})
@@ -172,3 +176,17 @@ def scalars(run: Run) -> None:
         _refuses(run, ValueError, (name, "(2, 3)"), {name: np.zeros((2, 3), np.float32)})
         for value in ("a lot", 1j, True):
             _refuses(run, TypeError, (name,), {name: value})
+
+
+@check("shapes.keywords", "SHAPE-7", functions=HARD, dtypes=ONE)
+def keywords(run: Run) -> None:
+    """Unknown conventions and results, caps that are no known positive number, smoothing of dense targets."""
+    run.require(outputs=["loss"], arguments=["smoothing", "logit_softcap"])
+    _refuses(run, ValueError, ("smoothing", "others", "uniform", "all"), {"smoothing": "all"})
+    for cap in (0.0, -1.0, math.inf, math.nan):
+        _refuses(run, ValueError, ("logit_softcap",), {"logit_softcap": cap})
+    if run.has("also"):
+        _refuses(run, ValueError, ("best", *FURTHER), {"also": ("best",)})
+    if run.has("label_smoothing"):
+        dense = np.full((2, 3, 5), 0.2, np.float32)
+        _refuses(run, ValueError, ("label_smoothing", "targets"), {"targets": dense, "label_smoothing": 0.1})

@@ -4,37 +4,64 @@ It shares no code with lossproof.impl, so that the suite is seen to accept more 
 """
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+FURTHER = ("target_log_probability", "predicted_class", "entropy")
 NAMES = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
 
 
-def token_cross_entropy(logits, targets, *, label_smoothing=0.0, z_loss=0.0):
+def token_cross_entropy(
+    logits,
+    targets,
+    *,
+    label_smoothing=0.0,
+    z_loss=0.0,
+    smoothing="others",
+    subtract_entropy=True,
+    logit_softcap=None,
+    also=(),
+):
     logits, targets, e, k = _checked(logits, targets, label_smoothing, z_loss)
+    how = _how(smoothing, subtract_entropy, logit_softcap)
+    unknown = [name for name in also if name not in FURTHER]
+    if unknown:
+        raise ValueError(f"unknown result {unknown[0]!r} in also: choose from {', '.join(FURTHER)}")
     in_range = _in_range(logits, targets)
-    _, loss, z, log_z = _tokens(logits, targets, e, k, ~in_range)
-    return tuple(jnp.where(in_range, value, 0) for value in (loss, z, log_z))
+    x, loss, z, log_z = _tokens(logits, targets, e, k, ~in_range, how)
+    results = tuple(jnp.where(in_range, value, 0) for value in (loss, z, log_z))
+    return results + tuple(_further(name, logits, x, targets, in_range) if name in also else None for name in FURTHER)
 
 
 def compute_weighted_cross_entropy(
-    logits, targets, weights=None, label_smoothing=0.0, z_loss=0.0, loss_normalizing_factor=None
+    logits,
+    targets,
+    weights=None,
+    label_smoothing=0.0,
+    z_loss=0.0,
+    loss_normalizing_factor=None,
+    *,
+    smoothing="others",
+    subtract_entropy=True,
+    logit_softcap=None,
 ):
     logits, targets, e, k = _checked(logits, targets, label_smoothing, z_loss)
+    how = _how(smoothing, subtract_entropy, logit_softcap)
     carried = _carried(logits)
     if weights is None:
-        weights = jnp.ones(targets.shape, carried)
+        weights = jnp.ones(logits.shape[:-1], carried)
     weights = _checked_weights(weights, logits).astype(carried)
     factor = _scalar(
         "loss_normalizing_factor", 1.0 if loss_normalizing_factor is None else loss_normalizing_factor, carried
     )
     in_range = _in_range(logits, targets)
-    _, raw, _, _ = _tokens(lax.stop_gradient(logits), targets, e, k, ~in_range)
+    _, raw, _, _ = _tokens(lax.stop_gradient(logits), targets, e, k, ~in_range, how)
     dead = ~in_range | ((weights == 0) & ~jnp.isfinite(lax.stop_gradient(raw)))
-    _, loss, z, _ = _tokens(logits, targets, e, k, dead)
+    _, loss, z, _ = _tokens(logits, targets, e, k, dead, how)
     counted = jnp.where(in_range, weights, 0)
     loss, z = (jnp.where(dead, 0, _contribution(counted, factor, loss, value)) for value in (loss, z))
     weight_sum = _total(counted)
@@ -50,25 +77,79 @@ def cross_entropy_with_logits(logits, targets, z_loss):
         raise TypeError(f"targets must be real, got {targets.dtype}")
     carried = _carried(logits)
     k = _finite(_scalar("z_loss", z_loss, carried))
-    q = targets.astype(carried)
-    defined = jnp.all(jnp.isfinite(q), axis=-1, keepdims=True)
-    loss, z, _ = _terms(logits.astype(carried) + jnp.where(defined, 0, jnp.nan).astype(carried), q, k)
+    loss, z, _ = _dense(logits.astype(carried), targets, k)
     return loss, z
 
 
-def _tokens(logits, targets, e, k, dead):
-    """The loss, z and log_z of each token, from logits that are 0 where it is dead."""
+class How(NamedTuple):
+    uniform: bool
+    subtract_entropy: bool
+    cap: float | None
+
+
+def _tokens(logits, targets, e, k, dead, how):
+    """The logits behind the soft-cap, and the loss, z and log_z of each token, from logits that are 0 where it is
+    dead.
+    """
     carried = _carried(logits)
     x = jnp.where(dead[..., None], 0, logits.astype(carried))
+    x = x if how.cap is None else _capped(x, how.cap)
+    if _is_dense(targets):
+        return x, *_dense(x, jnp.where(dead[..., None], 0, targets), k)
     classes = x.shape[-1]
     known = lax.stop_gradient(e)
     on, off, entropy = 1.0, 0.0, 0.0
     if classes > 1:
         on, off, entropy = 1 - known, known / (classes - 1), _entropy(known, classes)
+    if classes > 1 and how.uniform:
+        on, off = 1 - known + known / classes, known / classes
+        entropy = -(_x_log_x(on) + (classes - 1) * _x_log_x(off))
+    entropy = entropy if how.subtract_entropy else 0.0
     is_target = jnp.arange(classes) == targets[..., None]
     q = jnp.where((known >= 0) & (known <= 1), jnp.where(is_target, on, off), jnp.nan).astype(carried)
     loss, z, log_z = _terms(x, q, k)
-    return x, _along_smoothing(loss - entropy, _smoothing_slope(x, is_target, e), e), z, log_z
+    return x, _along_smoothing(loss - entropy, _smoothing_slope(x, is_target, e, how), e), z, log_z
+
+
+def _capped(y, cap):
+    masked = y == -jnp.inf
+    undefined = jnp.where(jnp.isfinite(y) | masked, 0, jnp.nan)
+    return jnp.where(masked, lax.stop_gradient(y), cap * jnp.tanh(y / cap) + undefined)
+
+
+def _dense(x, targets, k):
+    carried = x.dtype
+    q = targets.astype(carried)
+    defined = jnp.all(jnp.isfinite(q), axis=-1, keepdims=True)
+    return _terms(x + jnp.where(defined, 0, jnp.nan).astype(carried), q, k)
+
+
+def _further(name, logits, x, targets, in_range):
+    undefined = jnp.isnan(_lse(x))
+    if name == "predicted_class":
+        return jnp.where(in_range & ~undefined, jnp.argmax(logits, axis=-1).astype(jnp.int32), -1)
+    if name == "entropy":
+        return jnp.where(in_range, _prediction_entropy(x), 0)
+    nothing = jnp.zeros((), x.dtype)
+    q = targets if _is_dense(targets) else jnp.arange(x.shape[-1]) == jnp.maximum(targets, 0)[..., None]
+    return jnp.where(in_range, -_dense(x, q, nothing)[0], 0)
+
+
+@jax.custom_jvp
+def _prediction_entropy(x):
+    p, gaps = _softmax(x)[0], _gaps(x)
+    return jnp.log1p(_exps(x)[1])[..., 0] + jnp.sum(p * gaps, axis=-1)
+
+
+@_prediction_entropy.defjvp
+def _prediction_entropy_jvp(primals, tangents):
+    p, gaps = _softmax(primals[0])[0], _gaps(primals[0])
+    mean = jnp.sum(p * gaps, axis=-1, keepdims=True)
+    return _prediction_entropy(*primals), jnp.sum(p * (gaps - mean) * tangents[0], axis=-1)
+
+
+def _gaps(x):
+    return jnp.where(x == -jnp.inf, 0, _peak(x) - x)
 
 
 @jax.custom_jvp
@@ -154,7 +235,11 @@ def _entropy(e, classes):
     return -(on + off)
 
 
-def _smoothing_slope(x, is_target, e):
+def _x_log_x(x):
+    return jnp.where(x == 0, 0, x * jnp.log(jnp.where(x == 0, 1, x)))
+
+
+def _smoothing_slope(x, is_target, e, how):
     """The derivative of a token's loss by e; an infinite lse - x_j outweighs the logarithm."""
     if x.shape[-1] == 1:
         return jnp.zeros(x.shape[:-1], x.dtype)
@@ -164,7 +249,12 @@ def _smoothing_slope(x, is_target, e):
         jnp.sum(jnp.where(is_target, 0, half / others), axis=-1) - jnp.sum(jnp.where(is_target, half, 0), axis=-1)
     )
     of_entropy = jnp.log1p(-e) + math.log(others) - jnp.log(e)
-    return jnp.where(jnp.isinf(moved) & jnp.isinf(of_entropy), moved, moved - of_entropy)
+    if how.uniform:
+        of_entropy = jnp.log(1 - e + e / (others + 1)) - jnp.log(e / (others + 1))
+    if not how.subtract_entropy:
+        of_entropy = jnp.zeros_like(e)
+    slope = jnp.where(jnp.isinf(moved) & jnp.isinf(of_entropy), moved, moved - of_entropy)
+    return slope * (others / (others + 1)) if how.uniform else slope
 
 
 @jax.custom_jvp
@@ -269,6 +359,12 @@ def _checked(logits, targets, label_smoothing, z_loss):
         inside = (targets >= 0) & (targets < logits.shape[-1])
         targets = np.where(inside, np.where(inside, targets, 0).astype(np.int32), np.int32(-1))
     targets = jnp.asarray(targets)
+    if _is_dense(targets):
+        if targets.shape != logits.shape:
+            raise ValueError(f"dense targets must have the shape of logits {logits.shape}, got {targets.shape}")
+        if not (isinstance(label_smoothing, (int, float)) and label_smoothing == 0):
+            raise ValueError(f"label_smoothing must be 0 with dense targets, got {label_smoothing}: smooth the targets")
+        return logits, targets, jnp.zeros((), carried), _finite(_scalar("z_loss", z_loss, carried))
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(f"targets must be integers, got {targets.dtype}")
     if targets.shape != logits.shape[:-1]:
@@ -284,6 +380,14 @@ def _checked(logits, targets, label_smoothing, z_loss):
         _scalar("label_smoothing", label_smoothing, carried),
         _finite(_scalar("z_loss", z_loss, carried)),
     )
+
+
+def _how(smoothing, subtract_entropy, cap):
+    if smoothing not in ("others", "uniform"):
+        raise ValueError(f"smoothing must be 'others' or 'uniform', got {smoothing!r}")
+    if cap is not None and not (isinstance(cap, (int, float)) and 0 < cap < math.inf):
+        raise ValueError(f"logit_softcap must be None or a known positive finite number, got {cap!r}")
+    return How(smoothing == "uniform", subtract_entropy, cap)
 
 
 def _checked_logits(logits):
@@ -314,7 +418,13 @@ def _scalar(name, value, dtype):
     return jnp.asarray(value, dtype)
 
 
+def _is_dense(targets):
+    return jnp.issubdtype(targets.dtype, jnp.floating)
+
+
 def _in_range(logits, targets):
+    if _is_dense(targets):
+        return jnp.ones(logits.shape[:-1], bool)
     return (targets >= 0) & (targets < logits.shape[-1])
 
 

@@ -5,11 +5,6 @@ Derived in docs/error-analysis.md. An implementation's error as a share of it is
 
 from lossproof.reference.bounds._bounds import (
     Bounds as Bounds,
-    Grade as Grade,
-    smallest_normal as smallest_normal,
-    sum_bound as sum_bound,
-    unit_roundoff as unit_roundoff,
-    with_final_rounding as with_final_rounding,
 )
 from lossproof.reference.bounds._call import (
     DENSE as DENSE,
@@ -18,7 +13,19 @@ from lossproof.reference.bounds._call import (
     Array as Array,
     Call as Call,
 )
+from lossproof.reference.bounds._prediction import (
+    PredictionBounds as PredictionBounds,
+)
 from lossproof.reference.bounds._profiles import (
     JAX_CPU as JAX_CPU,
     Profile as Profile,
+)
+from lossproof.reference.bounds._roundings import (
+    smallest_normal as smallest_normal,
+    sum_bound as sum_bound,
+    unit_roundoff as unit_roundoff,
+    with_final_rounding as with_final_rounding,
+)
+from lossproof.reference.bounds._units import (
+    Grade as Grade,
 )

@@ -7,64 +7,13 @@ numbers are cited here. Errors are absolute, first order in the unit roundoff u;
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from lossproof.reference._rounding import FORMATS
-from lossproof.reference._token import LOSSPROOF, Convention
-from lossproof.reference.bounds._call import DENSE, TOKEN, WEIGHTED, Array, Call
-from lossproof.reference.bounds._profiles import JAX_CPU, Profile
-from lossproof.reference.bounds._terms import Terms
-
-# "A": relative for confident tokens, independent of a common offset. "C": absolute, and grows with the offset.
-Grade = Literal["A", "C"]
-
-SEQUENTIAL = 32  # a good summation adds blocks of this length one by one, and the blocks in a tree
-
-
-def unit_roundoff(dtype: str) -> float:
-    """u = 2^-p for a type with p bits of significand."""
-    return 2.0 ** -FORMATS[dtype].precision
-
-
-def smallest_normal(dtype: str) -> float:
-    """The smallest positive normal number."""
-    return 2.0 ** FORMATS[dtype].min_exponent
-
-
-def depth(length: int) -> int:
-    """h: the number of roundings that one term of a sum meets (section 2)."""
-    return min(max(length - 1, 0), SEQUENTIAL + int(np.ceil(np.log2(max(length, 1)))))
-
-
-@np.errstate(over="ignore")
-def with_final_rounding(bound: Array, magnitude: Array, dtype: str) -> Array:
-    """ACC-5: the bound on a result that is rounded once more, to `dtype`, keeping its subnormals where the
-    hardware does.
-
-    Args:
-      bound: on the result before that rounding.
-      magnitude: the absolute value of the exact result.
-      dtype: what it is rounded to.
-
-    Returns:
-      The bound after it; 0 stays 0.
-    """
-    form = FORMATS[dtype]
-    half_spacing = 2.0 ** (form.min_exponent - form.precision)
-    size = np.where(np.isfinite(magnitude), magnitude, 0.0)
-    rounded = bound + unit_roundoff(dtype) * (size + bound) + half_spacing
-    return np.asarray(np.where(bound > 0, rounded, 0.0))
-
-
-def sum_bound(size: Any, length: int) -> Array:
-    """NORM: the bound on a float32 sum of `length` terms, or on a quotient by one, whose absolute values add up to
-    `size` (section 2).
-    """
-    return np.asarray(
-        (length + 3) * unit_roundoff("float32") * np.asarray(size, np.float64) + smallest_normal("float32") * length
-    )
+from lossproof.reference.bounds._call import DENSE, TOKEN, WEIGHTED, Array
+from lossproof.reference.bounds._roundings import depth
+from lossproof.reference.bounds._units import Units
 
 
 def _weighed(weights: Array, values: Array) -> Array:
@@ -73,7 +22,7 @@ def _weighed(weights: Array, values: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class Bounds(Units):
     """How far from the exact answer a good algorithm may be, for one call.
 
     Attributes:
@@ -91,43 +40,6 @@ class Bounds:
       >>> print(f"{loss[0]:.3g}")
       8.35e-15
     """
-
-    call: Call
-    convention: Convention = LOSSPROOF
-    grade: Grade = "A"
-    profile: Profile = JAX_CPU
-
-    def __post_init__(self) -> None:
-        if self.convention.reduction != "sum":
-            raise ValueError(
-                f"bounds are of sums, got reduction={self.convention.reduction!r}: give what it divides by as "
-                "loss_normalizing_factor"
-            )
-
-    @cached_property
-    def terms(self) -> Terms:
-        """The quantities of the call."""
-        return Terms(self.call, self.convention)
-
-    @property
-    def u(self) -> float:
-        """The unit roundoff of the carried type."""
-        return unit_roundoff(self.call.carried)
-
-    @property
-    def k(self) -> float:
-        """|k|"""
-        return abs(self.call.scalar("z_loss"))
-
-    @property
-    def factor(self) -> np.float64:
-        """|L|"""
-        return np.float64(abs(self.call.scalar("loss_normalizing_factor")))
-
-    @property
-    def floor(self) -> float:
-        """ACC-7: what a flushed subnormal may cost, before coefficients."""
-        return smallest_normal(self.call.carried)
 
     @np.errstate(all="ignore")
     def values(self) -> dict[str, Array]:
@@ -151,13 +63,13 @@ class Bounds:
             for name in ("loss", "z_loss", "log_z")
         }
         bounds = {"logits": self.logits_row(by["loss"], by["z_loss"], by["log_z"])}
-        in_loss = by["loss"] if self.convention.add_z_loss else 0.0
+        in_loss = by["loss"] if self._convention.add_z_loss else 0.0
         by_square, square = in_loss + by["z_loss"], np.square(self._lse)
         bounds["z_loss"] = self._summed(by_square * (self._square_error() + 4 * self.u * square), by_square * square)
-        if function != DENSE:
+        if self.call.is_dense:
+            bounds["targets"] = self._by_targets(by["loss"])
+        else:
             bounds["label_smoothing"] = self._summed(by["loss"] * self.smoothing, by["loss"] * self._slope_size)
-        if function == DENSE:
-            bounds["targets"] = by["loss"][..., None] * (self.shortfall + 2 * self.u * t.shortfall) + self.floor
         if batched:
             bounds["weights"] = self._by_weights(cotangents)
             bounds["loss_normalizing_factor"] = self._by_factor(cotangents)
@@ -184,7 +96,7 @@ class Bounds:
         products = _weighed(t.q, t.shortfall)
         size = np.sum(products, axis=-1)
         error = self.u * (np.sum(_weighed(t.q, self._shortfall_units), axis=-1) + 3 * size)
-        if self.call.function == DENSE:
+        if self.call.is_dense:
             taking_part = np.count_nonzero(t.q, axis=-1)
             error = error + self.u * np.minimum(np.maximum(taking_part - 1, 0), depth(t.classes)) * size
         if self._is_smoothed:
@@ -192,7 +104,7 @@ class Bounds:
             error = error + self.u * (depth(t.classes) * spread + 4 * size)
             inside = 0 < self.call.scalar("label_smoothing") < 1
             error = error + self.u * ((2 * max(p.log, p.log1p) + 5) * self._entropy + (2.0 if inside else 0.0))
-        if self.convention.add_z_loss:
+        if self._convention.add_z_loss:
             error = error + self.z_loss + self.u * self._z_size
         tiny = np.count_nonzero((products > 0) & (products < 2 * self.floor), axis=-1)
         flushed = self.floor * (2 + 2 * tiny + np.sum(np.abs(t.q), axis=-1) * (2 + self._flushed_terms[..., 0]))
@@ -228,39 +140,63 @@ class Bounds:
             np.where(t.is_target, 0.0, self.shortfall + (depth(t.classes) + 4) * self.u * t.shortfall), axis=-1
         )
         constant = 2 * max(self.profile.log, self.profile.log1p) * self._slope_logs
-        constant += 6 if self.convention.subtract_entropy else 0
+        constant += 6 if self._convention.subtract_entropy else 0
         return self._excluded(target + others / (t.classes - 1) + self.u * (constant + 4 * self._slope_size))
 
     def logits_row(self, by_loss: Array, by_z: Array, by_log_z: Array) -> Array:
         """Section 8: one row of the gradient before its last rounding, [..., V]; arguments are absolute cotangents
         times |c_i|.
         """
+        return self._before_cap(*self._row_after_cap(by_loss, by_z, by_log_z))
+
+    def _row_after_cap(self, by_loss: Array, by_z: Array, by_log_z: Array) -> tuple[Array, Array]:
+        """The bound on a row of derivatives by x, and its size."""
         t, u = self.terms, self.u
         k = self.k
         by_loss, by_z, by_log_z = (np.asarray(b)[..., None] for b in (by_loss, by_z, by_log_z))
         mass = np.sum(np.abs(t.q), axis=-1, keepdims=True)
-        of_mass = depth(t.classes) if self.call.function == DENSE else 0
+        of_mass = depth(t.classes) if self.call.is_dense else 0
         cross = t.p * mass * (self._p_units + 9 + of_mass) + 10 * np.abs(t.q)
-        if self.grade == "A" and not self._is_smoothed and self.call.function != DENSE:
+        size = np.abs((np.sum(t.q, axis=-1, keepdims=True) - t.q) * t.p - t.q * t.complement)
+        if self.grade == "A" and not self._is_smoothed and not self.call.is_dense:
             rest, whole = self._rest_units, self._sum_units
-            top = t.rest / (1 + t.rest) * (rest + whole + 6)
+            top = t.rest / (1 + t.rest) * (rest + whole + 6) + t.p * self._capped.moved
             below = t.p * self._p_units + 6 * (1 - t.p)
             cross = np.where(t.is_target, np.where(t.gaps == 0, top, below), t.p * (self._p_units + 6))
         slope = 2 * k * np.abs(t.lse)
         through = t.p * (slope * (self._p_units + 8) + 2 * k * self._lse_units[..., None])
-        z_part = (by_loss if self.convention.add_z_loss else 0.0) + by_z
+        z_part = (by_loss if self._convention.add_z_loss else 0.0) + by_z
         row = u * (by_loss * cross + z_part * through + by_log_z * t.p * (self._p_units + 4))
         lost = self._flushed_terms * t.p + 1
         lost = lost * (by_loss * (2 + mass) + z_part * (1 + slope) + by_log_z)
         flushed = self.floor * (1 + 2 * mass + slope + lost)
         counted = (by_loss + by_z + by_log_z) > 0
-        return np.where(counted, row + flushed, 0.0)
+        return np.where(counted, row + flushed, 0.0), by_loss * size + (z_part * slope + by_log_z) * t.p
 
     @np.errstate(all="ignore")
     def hvp_row(self, vector: Array) -> Array:
-        """Section 9, [..., V]."""
-        t, u = self.terms, self.u
-        k, v = self.k, np.abs(np.asarray(vector, np.float64))
+        """Sections 9 and 15, [..., V]."""
+        t, v, cap = self.terms, np.abs(np.asarray(vector, np.float64)), self._capped
+        if self.call.softcap is None:
+            return self._hvp_after_cap(v)
+        gradient, size = self._row_after_cap(
+            t.coefficients, np.zeros_like(t.coefficients), np.zeros_like(t.coefficients)
+        )
+        curved = cap.slope * self._hvp_after_cap(cap.slope * v) + v * cap.bend * gradient
+        moved = (cap.slope_units + 3 * cap.slope) * self._hvp_size(cap.slope * v)
+        moved = moved + cap.slope * self._hvp_size((cap.slope_units + cap.slope) * v)
+        moved = moved + v * (cap.bend_units + 3 * cap.bend) * size
+        return np.where(t.coefficients[..., None] > 0, curved + self.u * moved + self.floor, 0.0)
+
+    def _hvp_size(self, v: Array) -> Array:
+        t, k = self.terms, self.k
+        mean = np.sum(t.p * v, axis=-1, keepdims=True)
+        curvature = np.sum(np.abs(t.q), axis=-1, keepdims=True) + 2 * k * np.abs(t.lse)
+        return t.coefficients[..., None] * t.p * (curvature * (v + mean) + 2 * k * mean)
+
+    def _hvp_after_cap(self, v: Array) -> Array:
+        """For a vector of absolute values."""
+        t, u, k = self.terms, self.u, self.k
         spread = np.sum(
             t.p * v * (self._p_units + depth(t.classes) + 4), axis=-1, keepdims=True
         )  # of the mean of v, in u
@@ -276,78 +212,39 @@ class Bounds:
         flushed = self.floor * (1 + size + c * (size + lost + 2))
         return np.where(c > 0, u * c * row + flushed, 0.0)
 
-    # Parts, in units of u.
+    def _before_cap(self, row: Array, size: Array) -> Array:
+        """Section 15: the bound on a row of derivatives by the logits y, from that on the row by x and its size."""
+        if self.call.softcap is None:
+            return row
+        through = row * self._capped.slope + self.u * size * (self._capped.slope_units + self._capped.slope)
+        return np.where(row > 0, through + self.floor, 0.0)
 
-    @cached_property
-    def _flushed_terms(self) -> Array:
-        """ACC-7: how many terms of r are below the smallest normal number, [..., 1]."""
-        exps = self.terms.exps
-        return np.sum((exps > 0) & (exps < self.floor), axis=-1, keepdims=True).astype(np.float64)
-
-    @cached_property
-    def _sum_units(self) -> Array:
-        """Section 2: the relative error of s = 1 + r, [..., 1]."""
-        return self.terms.mean_gap + 2 * self.profile.exp + depth(self.terms.classes) + 1
-
-    @cached_property
-    def _rest_units(self) -> Array:
-        """Section 2: the relative error of r, [..., 1]."""
-        return self.terms.mean_gap_of_rest + 2 * self.profile.exp + depth(self.terms.classes)
-
-    @cached_property
-    def _log_sum_units(self) -> Array:
-        """Section 3: the absolute error of log s by log, [..., 1]."""
-        return self._sum_units + 2 * max(self.profile.log, self.profile.log1p) * self.terms.log_sum
-
-    @cached_property
-    def _shortfall_units(self) -> Array:
-        """Section 3: the absolute error of lse - x_j, [..., V]."""
-        t = self.terms
-        general = t.gaps + self._log_sum_units + t.shortfall
-        if self.grade == "C":
-            return general + 3 * (np.abs(t.lse) + np.abs(t.x)) + depth(t.classes) * t.shortfall + 4
-        confident = self._rest_units * t.rest / (1 + t.rest) + 2 * self.profile.log1p * t.log_sum
-        return np.where(t.gaps == 0, confident, general)
-
-    @cached_property
-    def _lse(self) -> Array:
-        return self.terms.lse[..., 0]
+    def _by_targets(self, by_loss: Array) -> Array:
+        """Section 3, [..., V]; exactly 0 for a token that does not count."""
+        bound = by_loss[..., None] * (self.shortfall + 2 * self.u * self.terms.shortfall) + self.floor
+        return np.where(by_loss[..., None] > 0, bound, 0.0)
 
     @cached_property
     def _z_size(self) -> Array:
         """|z_i|"""
         return self.k * np.square(self._lse) if self.k else np.zeros_like(self._lse)
 
-    @cached_property
-    def _lse_units(self) -> Array:
-        """Section 3: the absolute error of lse, [...]."""
-        units = (self._log_sum_units + np.abs(self.terms.lse))[..., 0]
-        return units if self.grade == "A" else 2 * units + 2 * np.abs(self.terms.peak[..., 0])
-
-    @cached_property
-    def _p_units(self) -> Array:
-        """Section 8: the relative error of p_j, [..., V]."""
-        t = self.terms
-        units = np.where(t.p > 0, t.gaps, 0.0) + 2 * self.profile.exp + self._sum_units + 1
-        offset = np.where(t.p > 0, 2 * (np.abs(t.lse) + np.abs(t.x)) + self._lse_units[..., None], 0.0)
-        return units if self.grade == "A" else units + offset
-
     @property
     def _is_smoothed(self) -> bool:
-        return self.call.function != DENSE and self.call.scalar("label_smoothing") != 0 and self.terms.classes > 1
+        return not self.call.is_dense and self.call.scalar("label_smoothing") != 0 and self.terms.classes > 1
 
     @property
     def _entropy(self) -> float:
         on, off = self.terms.on_off
         parts = [weight * -np.log(weight) for weight in (on,) if weight > 0]
         parts += [(self.terms.classes - 1) * off * -np.log(off)] if off > 0 else []
-        return float(sum(parts)) if self.convention.subtract_entropy else 0.0
+        return float(sum(parts)) if self._convention.subtract_entropy else 0.0
 
     @property
     def _slope_logs(self) -> float:
         """|log on| + |log off|, as far as dH/de is finite."""
         logs = [abs(np.log(weight)) for weight in self.terms.on_off if weight > 0]
-        return float(sum(logs)) if self.convention.subtract_entropy else 0.0
+        return float(sum(logs)) if self._convention.subtract_entropy else 0.0
 
     @cached_property
     def _slope_size(self) -> Array:
@@ -383,7 +280,7 @@ class Bounds:
         if name == "z_loss":
             return np.nan_to_num(z)
         xent = np.sum(t.q * t.shortfall, axis=-1) - self._entropy_constant
-        return np.nan_to_num(np.abs(xent + (z if self.convention.add_z_loss else 0.0)))
+        return np.nan_to_num(np.abs(xent + (z if self._convention.add_z_loss else 0.0)))
 
     @property
     def _entropy_constant(self) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lossproof.reference._token import Convention
-from lossproof.reference.bounds._call import DENSE, Array, Call
+from lossproof.reference.bounds._call import Array, Call
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,11 @@ class Terms:
 
     @cached_property
     def x(self) -> Array:
-        """The logits, 0 in place of what is not finite (its probability is 0, or its row has no real value)."""
-        logits = self.call.logits.astype(np.float64)
-        return np.where(np.isfinite(logits), logits, 0.0)
+        """The logits behind the soft-cap, 0 in place of what is not finite (its probability is 0, or its row has no
+        real value).
+        """
+        logits, cap = np.where(self.present, self.call.logits.astype(np.float64), 0.0), self.call.softcap
+        return logits if cap is None else cap * np.tanh(logits / cap)
 
     @cached_property
     def present(self) -> Array:
@@ -67,6 +69,11 @@ class Terms:
         return self.exps / (1 + self.rest)
 
     @cached_property
+    def complement(self) -> Array:
+        """1 - p_j, without cancellation at the first maximum."""
+        return np.where(self.is_top, self.rest / (1 + self.rest), 1 - self.p)
+
+    @cached_property
     def mean_gap(self) -> Array:
         """The mean of d_j under p, [..., 1]."""
         return np.sum(np.where(self.p > 0, self.p * self.gaps, 0.0), axis=-1, keepdims=True)
@@ -79,9 +86,13 @@ class Terms:
 
     @cached_property
     def _others(self) -> Array:
-        others = self.exps.copy()
-        np.put_along_axis(others, np.argmax(np.where(self.present, self.x, -np.inf), axis=-1)[..., None], 0.0, axis=-1)
-        return others
+        return np.where(self.is_top, 0.0, self.exps)
+
+    @cached_property
+    def is_top(self) -> Array:
+        """[..., V]: the first maximum."""
+        top = np.argmax(np.where(self.present, self.x, -np.inf), axis=-1)
+        return np.arange(self.classes) == top[..., None]
 
     @cached_property
     def classes(self) -> int:
@@ -91,7 +102,7 @@ class Terms:
     @cached_property
     def in_range(self) -> Array:
         """[...]: whether the target is a class that counts (EXCL-2)."""
-        if self.call.function == DENSE:
+        if self.call.is_dense:
             return np.ones(self.call.logits.shape[:-1], bool)
         targets = np.asarray(self.call.inputs["targets"])
         ignored = self.convention.ignore_index
@@ -116,7 +127,7 @@ class Terms:
     @cached_property
     def q(self) -> Array:
         """q_j"""
-        if self.call.function == DENSE:
+        if self.call.is_dense:
             return np.asarray(self.call.inputs["targets"], np.float64)
         on, off = self.on_off
         return np.where(self.is_target, on, off)

@@ -1,13 +1,15 @@
 """The bounds: functions of the case alone, and of the right kind."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from lossproof.conformance._case import DENSE, DTYPES, OUTPUTS, TOKEN, WEIGHTED
+from lossproof.conformance._case import DENSE, DTYPES, FURTHER, OUTPUTS, TOKEN, WEIGHTED
 from lossproof.conformance._draw import Options, cases, make, random_cotangents
 from lossproof.reference import LOSSPROOF, Convention
-from lossproof.reference.bounds import Bounds, with_final_rounding
+from lossproof.reference.bounds import JAX_CPU, Bounds, PredictionBounds, with_final_rounding
 
 FUNCTIONS = (TOKEN, WEIGHTED, DENSE)
 CONVENTIONS = (LOSSPROOF, Convention("uniform", subtract_entropy=False, add_z_loss=False, ignore_index=1))
@@ -31,14 +33,96 @@ def drawn(function, dtypes=tuple(DTYPES)):
     return st.tuples(st.sampled_from(dtypes), options(function)).flatmap(lambda pair: cases(function, *pair))
 
 
+def _plainly(x, targets):
+    """Values by name, and the gradient of each by x, in float64."""
+    lse = np.log(np.sum(np.exp(x), axis=-1))
+    p = np.exp(x - lse[:, None])
+    one_hot = np.arange(x.shape[-1]) == targets[:, None]
+    log_p = np.sum(np.where(one_hot, x, 0), axis=-1) - lse
+    entropy = lse - np.sum(p * x, axis=-1)
+    values = {"loss": -log_p, "log_z": lse, "target_log_probability": log_p, "entropy": entropy}
+    of_entropy = -p * (x - lse[:, None] + entropy[:, None])
+    return values, {"loss": p - one_hot, "log_z": p, "target_log_probability": one_hot - p, "entropy": of_entropy}
+
+
 def all_of(case, grade, convention=LOSSPROOF):
     """Every bound of a case by name, values and gradients."""
     bounds = Bounds(case, convention, grade)
     cotangents = random_cotangents(case, OUTPUTS[case.function], 3)
     found = dict(bounds.values()) | {f"by {name}": bound for name, bound in bounds.gradients(cotangents).items()}
+    if case.also:
+        further = PredictionBounds(case, convention, grade)
+        by = random_cotangents(case, FURTHER, 3)
+        found |= further.values() | {f"{name} of further": bound for name, bound in further.gradients(by).items()}
     if case.function != DENSE:
         found["hvp"] = bounds.hvp_row(np.ones(case.logits.shape))
     return {name: np.asarray(bound, np.float64) for name, bound in found.items()}
+
+
+def drawn_with_keywords():
+    """Cases with a soft-cap, in any convention, and with further results."""
+    keywords = st.fixed_dictionaries(
+        {
+            "logit_softcap": st.sampled_from([0.5, 30.0]),
+            "smoothing": st.sampled_from(["others", "uniform"]),
+            "subtract_entropy": st.booleans(),
+        }
+    )
+    pairs = st.tuples(st.sampled_from((TOKEN, WEIGHTED)).flatmap(drawn), keywords)
+    return pairs.map(
+        lambda pair: pair[0].with_inputs(**pair[1], **({"also": FURTHER} if pair[0].function == TOKEN else {}))
+    )
+
+
+@searched
+@given(drawn_with_keywords())
+def test_bounds_with_keywords_are_numbers_and_grade_c_allows_no_less(case):
+    """Fails when a soft-cap, a convention or a further result has a bound that is NaN or negative, or a grade C that
+    is stricter than grade A.
+    """
+    strict, loose = all_of(case, "A"), all_of(case, "C")
+    for name, bound in strict.items():
+        assert np.all(bound >= 0), (name, bound)
+        assert np.all(loose[name] >= bound), (name, bound, loose[name])
+
+
+def test_a_call_s_keywords_outweigh_the_declared_convention():
+    """Fails when a bound is that of another smoothing, or of an entropy that is not subtracted."""
+    x, targets = np.arange(12.0).reshape(4, 3), [0, 1, 2, 2]
+    asked = make(TOKEN, "float32", x, targets, label_smoothing=0.25, smoothing="uniform", subtract_entropy=False)
+    plain = make(TOKEN, "float32", x, targets, label_smoothing=0.25)
+    declared = all_of(plain, "A", Convention("uniform", subtract_entropy=False))
+    for name, bound in all_of(asked, "A").items():
+        np.testing.assert_array_equal(bound, declared[name])
+    assert np.any(declared["loss"] != all_of(plain, "A")["loss"])
+
+
+@pytest.mark.parametrize("cap", [0.5, 30.0])
+def test_the_error_of_tanh_is_all_that_a_soft_cap_adds(cap):
+    """Fails when a capped logit's own error is not carried on to loss, log_z, gradient and further results: with
+    tanh as bad as told, the right capped logits moved almost to the ends of what it allows.
+    """
+    rng = np.random.default_rng(5)
+    y = rng.normal(size=(64, 8)) * 20
+    targets = rng.integers(0, 8, 64)
+    case = make(TOKEN, "float64", y, targets, logit_softcap=cap, also=FURTHER)
+    coarse = 2.0**-20  # of tanh; everything else is right to 2^-53
+    profile = replace(JAX_CPU, tanh=coarse / 2 / 2.0**-53)
+    x = cap * np.tanh(y / cap)
+    moved = x * (1 + coarse * 31 / 32 * rng.choice([-1, 1], x.shape))
+    bounds = Bounds(case, profile=profile)
+    further = PredictionBounds(case.with_inputs(z_loss=0.0), profile=profile)
+    allowed = bounds.values() | further.values()
+    (right, rows), (wrong, wrong_rows) = (_plainly(z, targets) for z in (x, moved))
+    for name, value in right.items():
+        share = np.abs(wrong[name] - value) / allowed[name]
+        assert 1 / 4 < np.max(share) < 1, (name, np.max(share))
+    one = np.ones(64)
+    gradients = {name: further.gradients({name: one})["logits"] for name in ("target_log_probability", "entropy")}
+    gradients |= {name: bounds.gradients({name: one})["logits"] for name in ("loss", "log_z")}
+    for name, bound in gradients.items():
+        share = np.abs(wrong_rows[name] - rows[name]) * (1 - np.tanh(y / cap) ** 2) / bound
+        assert np.max(share) < 1, (name, np.max(share))
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)

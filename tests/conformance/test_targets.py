@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from lossproof.conformance import load_target
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
+from lossproof.conformance._case import DENSE, FURTHER, TOKEN, WEIGHTED
 from lossproof.conformance._draw import Options, cases, make, unit_cotangents
 from lossproof.conformance._exact import exact_gradients, exact_values
 from lossproof.conformance._judge import utilisation
@@ -53,6 +53,13 @@ def assert_right(target, case, arguments=("logits",)):
             ("loss", "z_loss", "weight_sum"),
             ("logits", "targets", "weights", "label_smoothing", "z_loss", "loss_normalizing_factor"),
         ),
+        (
+            "x, y, also=(), logit_softcap=None",
+            "(x[..., 0],) * 3 + (None,) * 3",
+            TOKEN,
+            ("loss", "z_loss", "log_z"),
+            ("logits", "targets", "logit_softcap", "also"),
+        ),
         ("x, y, weights", "(0.0,) * 3", WEIGHTED, ("loss", "z_loss", "weight_sum"), ("logits", "targets", "weights")),
     ],
 )
@@ -82,6 +89,38 @@ def test_a_module_offers_the_functions_it_has():
     assert set(target.offers) == {TOKEN}
     with pytest.raises(TargetError, match="has none of the functions token_cross_entropy, "):
         module_target("mine", object())
+
+
+def test_further_results_are_asked_for_by_name():
+    """Fails when a result is mistaken for another, or the one without a derivative gets in the way of the others'."""
+
+    def tokens(logits, targets, *, also=()):
+        del targets
+        results = {name: logits[..., i] for i, name in enumerate(also)}
+        if "predicted_class" in results:
+            results["predicted_class"] = jnp.full(logits.shape[:-1], 7, jnp.int32)
+        return (logits[..., 0],) * 3 + tuple(results.get(name) for name in FURTHER)
+
+    target = function_target("mine", tokens)
+    case = make(TOKEN, "float32", ROW, TARGETS, also=("entropy", "predicted_class"))
+    values, gradients = target.differentiate(case, {"entropy": np.array([1.0, 2.0])})
+    assert set(values) == {"loss", "z_loss", "log_z", "entropy", "predicted_class"}
+    assert values["predicted_class"].tolist() == [7, 7]
+    np.testing.assert_array_equal(values["entropy"], ROW[:, 0])
+    np.testing.assert_array_equal(gradients["logits"], np.eye(3)[[0, 0]] * [[1], [2]])
+
+
+def test_a_result_that_is_missing_is_named():
+    """Fails when a function that returns too little is judged on other results, or fails without a reason."""
+
+    class Module:
+        @staticmethod
+        def token_cross_entropy(logits, targets, *, also=()):
+            del targets, also
+            return (logits[..., 0],) * 3
+
+    with pytest.raises(ValueError, match="must return loss, z_loss, log_z, entropy, got 3 results"):
+        module_target("mine", Module).values(make(TOKEN, "float32", ROW, TARGETS, also=("entropy",)))
 
 
 @pytest.mark.parametrize("name", ["lossproof:token_cross_entropy", "lossproof:", "lossproof"])

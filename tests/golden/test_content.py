@@ -14,7 +14,9 @@ from lossproof.golden._flags import NOTES
 
 SPEC = Path(__file__).resolve().parents[2] / "SPEC.md"
 # Errors, spellings of names, transforms, repetition, and the conventions of others: no input has them for an answer.
-NOT_IN_VECTORS = {"SHAPE-5", "SHAPE-6", "GRAD-10", "NORM-1", "ACC-6", "CONV-1"}
+NOT_IN_VECTORS = {"SHAPE-5", "SHAPE-6", "SHAPE-7", "GRAD-10", "NORM-1", "ACC-6", "CONV-1"}
+# Those of keywords that t5x's functions do not have, and neither has the format of the vectors.
+NOT_IN_VECTORS |= {"VALUE-11", "VALUE-12", "VALUE-13", "VALUE-14", "VALUE-15", "GRAD-12", "GRAD-13", "CONV-2"}
 # What a flag says that anybody can read off the inputs.
 VISIBLE = {"excluded", "full_smoothing", "narrow_logits", "negative_weight", "no_tokens", "one_class", "values_only"}
 # The least number of cases of each topic.

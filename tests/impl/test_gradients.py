@@ -56,7 +56,7 @@ def test_the_cotangents_meet_before_the_rounding():
 
     def mixed(x):
         one = token_cross_entropy(x, TARGETS, label_smoothing=E, z_loss=K)
-        return sum(c * jnp.sum(value) for c, value in zip(cotangents, one, strict=True))
+        return sum(c * jnp.sum(value) for c, value in zip(cotangents, one[:3], strict=True))
 
     rounded_once = jax.grad(mixed)(x.astype(jnp.float32)).astype(jnp.bfloat16)
     np.testing.assert_array_equal(jax.grad(mixed)(x), rounded_once)

@@ -19,7 +19,7 @@ SCALARS = [{}, {"label_smoothing": 0.1, "z_loss": 1e-3}, {"label_smoothing": 1.0
 
 
 def logits_of(count, classes, dtype):
-    """Rows of many kinds: ordinary, confident, tied, with an offset, masked, and undefined ones."""
+    """Rows of many kinds: ordinary, confident, tied, with an offset, masked, undefined, and huge ones."""
     rng = np.random.default_rng(count * classes)
     x, targets = 3 * rng.normal(size=(count, classes)), rng.integers(0, classes, count)
     x[0, targets[0]] += 25
@@ -30,14 +30,17 @@ def logits_of(count, classes, dtype):
     if count > 4:
         x[3, targets[3]] = -np.inf
         x[4, classes // 2] = np.nan
+    if count > 5:
+        x[5], x[5, classes // 3], x[5, targets[5]] = -3e38, 3e38, 0
     return jnp.asarray(x).astype(dtype), targets
 
 
 def shares(actual, exact, bound):
-    """Error / bound where the exact value is a number; the others must be equal."""
+    """Error / bound where the exact value is a number in the range of the type; the others must be equal, or inf."""
+    expected = np.where(np.abs(exact.high) > jnp.finfo(actual.dtype).max, np.copysign(np.inf, exact.high), exact.high)
     actual = np.asarray(actual, np.float64)
-    special = ~np.isfinite(exact.high)
-    np.testing.assert_array_equal(actual[special], exact.high[special])
+    special = ~np.isfinite(expected)
+    np.testing.assert_array_equal(actual[special], expected[special])
     error = np.abs((actual[~special] - exact.high[~special]) - exact.low[~special])
     return np.divide(error, bound[~special], out=np.zeros_like(error), where=error > 0)
 
@@ -69,8 +72,8 @@ def test_values_and_gradients_are_within_the_bound(count, classes, dtype, scalar
 
 @pytest.mark.parametrize(
     ("classes", "length"),
-    [(1, 1), (64, 64), (67, None), (1000, 125), (32128, 502), (50257, 1733), (50304, 786), (128256, 1002),
-     (262144, 1024), (32003, None), (100003, None)],
+    [(1, 1), (64, 64), (67, None), (1000, 125), (32128, 251), (50257, 1733), (50304, 262), (128256, 334),
+     (262144, 256), (32003, None), (100003, None)],
 )  # fmt: skip
 def test_blocks_divide_the_row(classes, length):
     """Breaks if a vocabulary gets blocks that do not divide it, are a large part of it, or too few to be sharded."""
@@ -79,7 +82,7 @@ def test_blocks_divide_the_row(classes, length):
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:3])
-@pytest.mark.parametrize("classes", [32128, 50257, 128256])
+@pytest.mark.parametrize("classes", [32003, 32128, 50257, 128256])
 @pytest.mark.parametrize("differentiated", [False, True], ids=["forward", "value_and_grad"])
 def test_no_copy_of_the_logits_is_made(classes, dtype, differentiated):
     """Breaks if XLA merges two passes and writes what they share: at best a block of each row is copied."""
@@ -91,4 +94,6 @@ def test_no_copy_of_the_logits_is_made(classes, dtype, differentiated):
 
     program = jax.jit(jax.value_and_grad(loss) if differentiated else loss).lower(logits, targets).compile()
     size = logits.size * np.dtype(logits.dtype).itemsize
-    assert program.memory_analysis().temp_size_in_bytes * 10 < size  # a copy is all of it, twice in float32
+    # A copy would be all of it, in float32 twice that of 16 bits.
+    share = 0.04 if dtype == "float32" else 0.1
+    assert program.memory_analysis().temp_size_in_bytes < share * size

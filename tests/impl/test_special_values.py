@@ -78,7 +78,7 @@ def test_an_undefined_token_is_nan_and_touches_no_other(bad, e):
     """Breaks if an undefined token looks defined, or spoils its neighbours (STATE-3)."""
     x = np.stack([f32(1.0, 2.0, 3.0), f32(*bad), f32(1.0, 2.0, 3.0)])
     one = token_cross_entropy(x, [0, 1, 0], label_smoothing=e, z_loss=0.5)
-    for value in one:
+    for value in one[:3]:
         np.testing.assert_array_equal(np.isnan(value), [False, True, False])
     total = compute_weighted_cross_entropy(x, [0, 1, 0], None, e, 0.5)
     np.testing.assert_array_equal(total, [NAN, NAN, 3])

@@ -204,9 +204,28 @@ def _hessian(asked):
     return found
 
 
+def _prediction(asked):
+    classes, found = len(asked.logits[0]), {}
+    by_target, by_entropy = (
+        [exact(c) for c in asked.cotangents[name]] for name in ("target_log_probability", "entropy")
+    )
+    for i, (logits, target) in enumerate(zip(asked.logits, asked.targets, strict=True)):
+        row = _Row(logits)
+        present = [j for j in range(classes) if row.x[j] is not None]
+        entropy = -sum((row.p(j) * row.p(j).log() for j in present), arb(0))
+        found["target_log_probability", i], found["entropy", i] = -row.y(target), entropy
+        found["predicted_class", i] = arb(logits.index(max(logits)))
+        for j in range(classes):
+            of_entropy = row.p(j) * (row.y(j) - entropy) if j in present else arb(0)
+            of_target = int(j == target) - row.p(j)
+            found["by logits", i * classes + j] = by_target[i] * of_target + by_entropy[i] * of_entropy
+    return found
+
+
 _FUNCTIONS = {
     questions.Tokens: _token,
     questions.Weighted: _weighted,
     questions.Dense: _dense,
     questions.Hessian: _hessian,
+    questions.Predictions: _prediction,
 }

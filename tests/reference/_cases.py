@@ -8,7 +8,7 @@ import mpmath
 
 from lossproof.reference import LOSSPROOF, Convention
 
-from ._questions import Dense, Hessian, Tokens, Weighted
+from ._questions import Dense, Hessian, Predictions, Tokens, Weighted
 
 SMOOTHINGS = (
     *(Fraction(0), Fraction(1, 10), Fraction(0.1), Fraction(1, 2), Fraction(1)),
@@ -123,7 +123,9 @@ def questions(kind, tokens, seed=0):
             classes = rng.randint(51, 300)
         if kind == "huge":
             classes = min(classes, 4)  # mpmath takes milliseconds for exp(-1e300)
-        question = rng.choices([_tokens, _weighted, _dense, _hessian], [4, 3, 2, 2])[0](rng, kind, classes)
+        question = rng.choices([_tokens, _weighted, _dense, _hessian, _prediction], [4, 3, 2, 2, 1])[0](
+            rng, kind, classes
+        )
         asked += len(question.logits)
         yield question
 
@@ -190,3 +192,9 @@ def _hessian(rng, kind, classes):
     vector = [[rng.choice([0, 1, -2, 0.5, rng.gauss(0, 1)]) for _ in range(classes)] for _ in range(count)]
     weights, factor = _weights(rng, count), rng.choice([1, 3, 0.1])
     return Hessian(rows, targets, weights, smoothing, k, factor, vector, rng.choice(CONVENTIONS))
+
+
+def _prediction(rng, kind, classes):
+    count = rng.choice([1, 2])
+    rows, targets, _, _ = _rows(rng, kind, classes, count)
+    return Predictions(rows, targets, {name: _cotangents(rng, count) for name in ("target_log_probability", "entropy")})

@@ -126,6 +126,8 @@ PLANTS = {
     "gradient": plant_in_attribute(token.Token, "logits_gradient", moved),
     "by label_smoothing": plant_in_attribute(token.Token, "smoothing_derivative", moved),
     "Hessian": plant_in_attribute(token.Token, "hessian_vector_product", moved),
+    "what the entropy has besides log s": plant_in_function("_mean_gap", moved),
+    "gradient of the entropy": plant_in_function("_entropy_gradient", moved),
     "by the factor": plant_in_function("_by_factor", moved),
     "an end rounded inwards": plant_in_function("endpoints", inwards),
     "the last bit of a float64": plant_in_function("round_to", next_float),

@@ -89,9 +89,26 @@ class Hessian:
         return {("product", j): entry for j, entry in enumerate(product)}
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """prediction and its gradients."""
+
+    logits: Sequence[Any]
+    targets: Sequence[int]
+    cotangents: dict[str, Sequence[Any]]
+
+    def answers(self, digits=20):
+        """Each answer by (name, index)."""
+        values = reference.prediction(self.logits, self.targets, digits=digits)
+        gradients = reference.prediction_gradients(self.logits, self.targets, cotangents=self.cotangents, digits=digits)
+        return _named(values) | _named(gradients, "by ")
+
+
 def _named(outputs, prefix=""):
     answers = {}
     for name, output in outputs._asdict().items():
+        if output is None:  # the derivative by dense targets, of those that are none
+            continue
         entries = [output] if isinstance(output, reference.Enclosure) else output
         answers |= {(prefix + name, i): entry for i, entry in enumerate(entries)}
     return answers

@@ -108,7 +108,7 @@ def test_the_other_gradients_are_those_of_the_loss():
     arguments = (TARGETS, WEIGHTS, E, K, FACTOR)
     fused = reference.linear_cross_entropy_gradients(hidden, kernel, *arguments, cotangents=COTANGENTS, bias=bias)
     apart = reference.compute_weighted_cross_entropy_gradients(logits, *arguments, cotangents=COTANGENTS)
-    assert decimals(fused[3:]) == decimals(apart[1:])
+    assert decimals(fused[3:]) == decimals(apart[1:5])
 
 
 def test_a_masked_class_and_an_excluded_token_are_absorbed():

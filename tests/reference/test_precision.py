@@ -20,7 +20,7 @@ def everything():
     """Answers of every kind of function, as one list."""
     inputs = (LOGITS, TARGETS, [1, 0.3], 0.1, 1e-4, 3)
     answers = [*reference.compute_weighted_cross_entropy(*inputs)]
-    for gradient in reference.compute_weighted_cross_entropy_gradients(*inputs, cotangents={"loss": 1}):
+    for gradient in reference.compute_weighted_cross_entropy_gradients(*inputs, cotangents={"loss": 1})[:5]:
         answers += [gradient] if isinstance(gradient, reference.Enclosure) else gradient
     answers += reference.weighted_hessian_vector_product(*inputs, vector=LOGITS)
     for output in reference.cross_entropy_with_logits(LOGITS, LOGITS, 0.1):
