@@ -1,6 +1,7 @@
 """Sums whose error does not grow with the number of terms."""
 
 import itertools
+import math
 from functools import partial
 from typing import TypeAlias
 
@@ -34,11 +35,11 @@ def as_pair(terms: Array) -> Pair:
 def headroom(terms: Array, axes: tuple[int, ...]) -> Array:
     """The power of 2 by which terms are scaled so that no partial sum over these axes, which are kept, overflows.
 
-    2^64 terms of 2^(maxexp - 65) do not overflow; where there are larger ones, all are scaled down by 2^64.
+    It is 1 unless they could, and no smaller than it has to be: small terms beside huge ones may be sums of their own.
     """
-    threshold = jnp.asarray(2.0 ** float(np.finfo(terms.dtype).maxexp - 65), terms.dtype)
+    small = 2.0 ** -(math.prod(terms.shape[axis] for axis in axes).bit_length() + 1)
     largest = jnp.max(jnp.abs(terms), axis=axes, keepdims=True)
-    return jnp.where(largest > threshold, jnp.asarray(2.0**-64, terms.dtype), jnp.ones_like(largest))
+    return jnp.where(largest > small * np.finfo(terms.dtype).max, jnp.full_like(largest, small), 1)
 
 
 def exact_sum(terms: Array) -> Array:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lossproof.impl._sums import exact_sum
+from lossproof.impl._sums import exact_sums
 from lossproof.impl._tangents import is_present
 
 
@@ -50,7 +50,7 @@ def weighted_totals(batch: Batch) -> tuple[Array, Array]:
         scale = jnp.where(jnp.isinf(value) & (coefficients == 0.0), signs, coefficients)
         return jnp.where(excluded, 0.0, scale * value)  # [EXCL-1]
 
-    loss, z_loss = (exact_sum(contribution(value)) for value in (batch.losses, batch.z_losses))
+    loss, z_loss = exact_sums(contribution(batch.losses), contribution(batch.z_losses))
     return loss, z_loss
 
 

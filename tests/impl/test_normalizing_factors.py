@@ -131,6 +131,7 @@ ROWS = {
     "weights that cancel": ([1e8, 1, -1e8, -1, 0.1, 0.3, -0.3, -0.1], [1] * 8, [0, 1, 2, 3, 0, 1, 2, 3], [4, 4]),
     "both signs": ([1e8, -1, -1e8, 3, 7, -2, 0.1, 0.2], [1, 1, 1, 1, 2, 2, 2, 2], ON, [4, 4]),
     "beyond the largest float": ([3e38, 3e38, 1e38, 1e36, 0, 0, 2e35, 6e35], [1, 1, 1, 1, 2, 2, 3, 3], ON, [4, 2, 2]),
+    "far apart": ([1e20, 3e20, 1, 3, 1e-20, 3e-20, 1, 1], [1, 1, 2, 2, 3, 3, 4, 4], ON, [2, 2, 2, 2]),
     "one sequence": ([0.1] * 8, [3] * 8, [0, 1, 2, 3, 4, 5, 6, 7], [8]),
 }
 AVERAGE = partial(get_loss_normalizing_factor_and_weights, SpecialLossNormalizingFactor.AVERAGE_PER_SEQUENCE)

@@ -45,8 +45,11 @@ def shares(actual, exact, bound):
     return np.divide(error, bound[~special], out=np.zeros_like(error), where=error > 0)
 
 
-@pytest.mark.parametrize("scalars", SCALARS, ids=["plain", "smoothed", "e=1"])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("dtype", "scalars"),
+    [(d, s) for d in DTYPES for s in SCALARS[: 3 if d == "float32" else 2]],
+    ids=lambda value: value if isinstance(value, str) else "-".join(f"{k}={v}" for k, v in value.items()) or "plain",
+)
 @pytest.mark.parametrize(("count", "classes"), SIZES)
 def test_values_and_gradients_are_within_the_bound(count, classes, dtype, scalars):
     """Breaks if a block is left out or counted twice, the target or the peak is not where it is looked for, a row is

@@ -222,3 +222,16 @@ def test_an_infinite_loss_stays_infinite_where_weight_over_factor_underflows(wei
         f32(-INF, 0.0)[None], np.array([0]), f32(weight), loss_normalizing_factor=factor
     )
     assert total == expected
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+def test_slopes_that_are_infinite_with_both_signs_have_no_sum(compiled):
+    """Fails when at e = 0 the -inf of an ordinary token outweighs the +inf of one with a masked class (GRAD-4)."""
+    x = jnp.array([[1.0, 2.0, 3.0], [1.0, -jnp.inf, 3.0]])
+
+    def total(e):
+        return compute_weighted_cross_entropy(x, jnp.array([0, 0]), label_smoothing=e)[0]
+
+    gradient = jax.grad(total)
+    assert jnp.isnan((jax.jit(gradient) if compiled else gradient)(0.0))
+    assert jnp.isnan(jax.jvp(total, (0.0,), (1.0,))[1])

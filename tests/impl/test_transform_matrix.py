@@ -1,6 +1,7 @@
 """Each transform of JAX, by each argument, in each type, against the exact derivative.
 
-`pytest -v` on this file is the table: `transform-argument-type-function`.
+`pytest -v -m "thorough or not thorough"` on this file is the table, `transform-argument-type-function`; without -m, its
+float32 part.
 """
 
 import functools
@@ -200,7 +201,14 @@ TABLES = {"first": lambda _: FIRST, "over": over, "along": lambda _: ALONG, "sec
 def rows(kind, types):
     """Parameters whose ids are the rows of the table."""
     return [
-        pytest.param(transform, name, dtype, function, id=f"{transform}-{name}-{dtype}-{NAMES[function]}")
+        pytest.param(
+            transform,
+            name,
+            dtype,
+            function,
+            id=f"{transform}-{name}-{dtype}-{NAMES[function]}",
+            marks=[] if dtype == "float32" else [pytest.mark.thorough],
+        )
         for function, dtypes in types.items()
         for dtype in dtypes
         for transform in TABLES[kind](function)
