@@ -123,7 +123,7 @@ def total_errors(entrants: Sequence[Contestant], tokens: int) -> Iterator[TotalE
     exact = oracle.compute_weighted_cross_entropy(distinct.logits, distinct.targets, counts.astype(np.float64)).loss
     inputs = Inputs(distinct.logits[places], distinct.targets[places])
     for entrant in entrants:
-        total = np.array(entrant.program(inputs, PLAIN, FORWARD).run(), np.float64)
+        total = np.array(float(entrant.program(inputs, PLAIN, FORWARD).run()))
         losses = np.asarray(entrant.program(inputs, PLAIN, TOKENS).run(), np.float64)
         own = np.array(math.fsum(losses))
         yield TotalErrors(

@@ -90,7 +90,7 @@ class JaxTarget(Target):
         given, fields = self.offer(case.function).outputs, FURTHER if case.function == TOKEN else ()
         outputs = dict(zip((*given, *fields), results, strict=False))
         wanted = (*given, *case.also)
-        if any(outputs.get(name) is None for name in wanted):
+        if len(results) > len(given) + len(fields) or any(outputs.get(name) is None for name in wanted):
             raise ValueError(f"{case.function} must return {', '.join(wanted)}, got {len(results)} results")
         return {name: outputs[name] for name in wanted}
 

@@ -16,7 +16,7 @@ _IMPLEMENTATIONS = ("xla",)
 
 
 def canonical_spread(smoothing: object) -> Spread:
-    """How label_smoothing is spread (CONV-1)."""
+    """How label_smoothing is spread (CONV-2)."""
     if not _is_spread(smoothing):
         raise ValueError(
             f"smoothing must be 'others' or 'uniform', got smoothing={smoothing!r}: 'others' spreads label_smoothing "

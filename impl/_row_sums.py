@@ -34,11 +34,13 @@ class RowSums(NamedTuple):
     """Reductions of [..., V] logits, each [...].
 
     Attributes:
+        largest: the largest logit before the cap, any number where a token is undefined.
         peak: m, the largest logit, NaN where a token is undefined.
         rest: the sum of exp(x_j - m) over all classes but one that has the peak.
         other_gaps: `gap_scale` times the sum of m - x_j over all classes but the target; 0 if not asked for.
     """
 
+    largest: Array
     peak: Array
     rest: Array
     other_gaps: Array
@@ -80,7 +82,7 @@ class _Blocks(NamedTuple):
     block: Callable[[Array, Array], Array]
 
 
-def row_sums(logits: Array, target: Array, carried: jnp.dtype, gaps: Gaps, softcap: float | None = None) -> RowSums:
+def row_sums(logits: Array, target: Array, carried: jnp.dtype, gaps: Gaps, softcap: float | None) -> RowSums:
     """Reduces rows of logits.
 
     Args:
@@ -152,7 +154,6 @@ def _copied(logits: Array, highest: Array, length: int, gaps: Gaps, softcap: flo
 
     def sums(x: Array, m: Array) -> tuple[Array, ...]:
         m = m[..., None, None]
-        x = lax.optimization_barrier(x)
         exponentials = jnp.sum(exp(x - m), axis=-1)
         if gaps is Gaps.NOTHING:
             return (exponentials,)
@@ -188,7 +189,7 @@ def _of_blocks(
     """What the blocks add up to, and what is left out of them."""
     carried, scale, highest = largest.dtype, gap_scale(logits.shape[-1]), capped(largest, softcap)
     sums = blocks.exponentials
-    # [STATE-3] XLA:CPU's maximum overlooks a NaN among 1009 numbers; their sum does not.
+    # [STATE-3] XLA:CPU's maximum of float32 overlooks a NaN in any row longer than 64; the sum does not.
     peak = jnp.where(jnp.isfinite(largest) & jnp.isfinite(jnp.sum(sums, axis=-1)), highest, jnp.nan)
     # Most often the block with the largest sum has the peak, and is summed without it. Otherwise the sum over the other
     # blocks has it, and is 1 at least: nothing cancels where that 1 is exchanged for the term left out here.
@@ -204,15 +205,16 @@ def _of_blocks(
     rest_of_block = jnp.sum(exponentials * _is_below(block, top), axis=-1) + (count - 1) * left_out
     rest = (_sum_without(sums, which) - jnp.where(top == largest, 0, 1 - left_out)) + rest_of_block
     if blocks.gaps is None:
-        return RowSums(peak, rest, jnp.zeros_like(rest))
+        return RowSums(largest, peak, rest, jnp.zeros_like(rest))
     if gaps is Gaps.SUM:
         # The gap of the target is part of the sum, whose error is relative to all of it anyway.
         of_target = scale * peak - scale * capped(element(logits, target, carried), softcap)
-        return RowSums(peak, rest, jnp.sum(blocks.gaps, axis=-1) - jnp.where(jnp.isinf(of_target), 0, of_target))
+        others = jnp.sum(blocks.gaps, axis=-1) - jnp.where(jnp.isinf(of_target), 0, of_target)
+        return RowSums(largest, peak, rest, others)
     which = target // length
     block = blocks.block(which, largest)
     in_block = scale * peak[..., None] - scale * capped(block, softcap)
-    return RowSums(peak, rest, _sum_without(blocks.gaps, which) + _sum_without(in_block, target % length))
+    return RowSums(largest, peak, rest, _sum_without(blocks.gaps, which) + _sum_without(in_block, target % length))
 
 
 def _is_below(x: Array, top: Array) -> Array:

@@ -25,7 +25,7 @@ class Smoothing(NamedTuple):
 
 
 def receivers(form: Form, classes: int) -> int:
-    """The number of classes that label_smoothing is spread over (VALUE-2, CONV-1)."""
+    """The number of classes that label_smoothing is spread over (VALUE-2, CONV-2)."""
     return classes if form.smoothing == "uniform" else classes - 1
 
 

@@ -69,16 +69,15 @@ def softmax_row(form: Form, logits: Array, targets: Array) -> SoftmaxRow:
     carried = carried_type(logits)
     target = jnp.maximum(targets, 0)
     sums = row_sums(logits, target, carried, form.gaps, form.softcap)
-    largest = sums.peak if form.softcap is None else jnp.max(logits, axis=-1).astype(carried)
     before_cap = element(logits, target, carried)
     of_target = capped(before_cap, form.softcap)
     # Before the cap: two programs may round tanh differently.
-    at_peak = before_cap == largest
+    at_peak = before_cap == sums.largest
     total = 1 + sums.rest
     probability = exp(of_target - sums.peak) / total
     mean_gap = exponential_gaps(logits, sums.peak, form.softcap) / total if "entropy" in form.also else 0 * total
     return SoftmaxRow(
-        largest,
+        sums.largest,
         sums.peak,
         sums.rest,
         log1p(sums.rest),

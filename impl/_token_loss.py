@@ -62,7 +62,7 @@ def token_cross_entropy(
         Array([2], dtype=int32)
 
     References:
-        SPEC.md, clauses SHAPE, VALUE-1 to VALUE-4, VALUE-7, VALUE-8, GRAD, STATE, EXCL-2 and ACC.
+        SPEC.md, clauses SHAPE, VALUE but VALUE-5 and VALUE-6, GRAD, STATE, EXCL-2, ACC and CONV-2.
     """
     form, problem = canonical_problem(
         logits,

@@ -85,8 +85,8 @@ def compute_weighted_cross_entropy(
         ...     loss, by_kernel = jax.value_and_grad(loss_of)(kernel, *micro_batch)
         ...     total, gradient = total + loss, gradient + by_kernel
         >>> loss, by_kernel = jax.value_and_grad(loss_of)(kernel, embeddings, targets, weights)
-        >>> bool(jnp.allclose(total, loss)), bool(jnp.allclose(gradient, by_kernel, atol=1e-6))
-        (True, True)
+        >>> print(f"{total:.4f} and {loss:.4f}, gradients {jnp.max(jnp.abs(gradient - by_kernel)):.4f} apart")
+        1.0719 and 1.0719, gradients 0.0000 apart
 
     References:
         SPEC.md, all clauses but VALUE-8 and NORM.

@@ -1,0 +1,22 @@
+"""What makes a mutant."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An edit of the base's text.
+
+    Attributes:
+      name: of the mutant.
+      clauses: of SPEC.md that it breaks, the one that says so best first; none for a benign variant.
+      what: one line about the bug, and where it was seen.
+      old: text that is in the base once.
+      new: what takes its place.
+    """
+
+    name: str
+    clauses: tuple[str, ...]
+    what: str
+    old: str
+    new: str
