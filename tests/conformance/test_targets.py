@@ -123,6 +123,19 @@ def test_a_result_that_is_missing_is_named():
         module_target("mine", Module).values(make(TOKEN, "float32", ROW, TARGETS, also=("entropy",)))
 
 
+def test_a_result_too_many_is_refused():
+    """Fails when what a function returns besides its results is dropped without a word."""
+
+    class Module:
+        @staticmethod
+        def compute_weighted_cross_entropy(logits, targets, weights=None):
+            del targets, weights
+            return (logits.sum(),) * 4
+
+    with pytest.raises(ValueError, match="must return loss, z_loss, weight_sum, got 4 results"):
+        module_target("mine", Module).values(make(WEIGHTED, "float32", ROW, TARGETS))
+
+
 @pytest.mark.parametrize("name", ["lossproof:token_cross_entropy", "lossproof:", "lossproof"])
 def test_lossproof_is_a_target_in_every_form(name):
     """Fails when the implementation cannot be had by module:function, module: or its own name."""
