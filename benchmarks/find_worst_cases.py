@@ -26,8 +26,7 @@ from lossproof.conformance._case import DENSE, DTYPES, TOKEN, Case
 from lossproof.conformance._draw import generator, make, unit_cotangents
 from lossproof.conformance._exact import exact_gradients, exact_values
 from lossproof.conformance._judge import utilisation
-from lossproof.conformance._target import Target
-from lossproof.conformance._targets import load_target
+from lossproof.conformance.targets import Target, load_target
 from lossproof.reference import FORMATS
 from lossproof.reference.bounds import Bounds, with_final_rounding
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from lossproof.conformance._result import Result as Result
     from lossproof.conformance._runner import Request as Request, run as run
     from lossproof.conformance._summary import Summary as Summary
-    from lossproof.conformance._targets import load_target as load_target
+    from lossproof.conformance.targets import load_target as load_target
 
 _MODULES = {
     "Request": "_runner",
     "Result": "_result",
     "Summary": "_summary",
     "cli": "_cli",
-    "load_target": "_targets",
+    "load_target": "targets",
     "run": "_runner",
 }
 

@@ -23,7 +23,7 @@ from lossproof.conformance._summary import (
     Summary,
     print_summary,
 )
-from lossproof.conformance._targets import TargetError, load_target, parse_convention
+from lossproof.conformance.targets import TargetError, load_target, parse_convention
 from lossproof.golden import GoldenError, cli as golden_cli
 
 _COLUMNS = (

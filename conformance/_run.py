@@ -13,7 +13,7 @@ from lossproof.conformance._case import DENSE, OUTPUTS, Case
 from lossproof.conformance._draw import SHAPES, Options, cases, unit_cotangents
 from lossproof.conformance._exact import Exact, exact_gradients, exact_values
 from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void
-from lossproof.conformance._target import Arrays, NotApplicable, Target, Unsupported
+from lossproof.conformance.targets import Arrays, NotApplicable, Target, Unsupported
 from lossproof.reference import FORMATS
 from lossproof.reference.bounds import Bounds, Grade, PredictionBounds, smallest_normal, with_final_rounding
 

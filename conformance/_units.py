@@ -10,7 +10,7 @@ from lossproof.conformance._case import DENSE, DTYPES, FACTOR, TOKEN, WEIGHTED
 from lossproof.conformance._judge import Violation, VoidCaseError
 from lossproof.conformance._result import FAIL, INTERNAL, NOT_APPLICABLE, PASS, UNSUPPORTED, VOID, Result
 from lossproof.conformance._run import Run
-from lossproof.conformance._target import NotApplicable, Target, Unsupported
+from lossproof.conformance.targets import NotApplicable, Target, Unsupported
 
 SHORT = {TOKEN: "token", WEIGHTED: "weighted", DENSE: "dense", FACTOR: "factor"}
 LOSSES = (TOKEN, WEIGHTED, DENSE)

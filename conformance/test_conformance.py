@@ -4,9 +4,8 @@ import pytest
 
 from lossproof.conformance._result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED
 from lossproof.conformance._selection import SelectionError, selected_units
-from lossproof.conformance._target import Target
-from lossproof.conformance._targets import TargetError, load_target, parse_convention
 from lossproof.conformance._units import Unit, run_unit
+from lossproof.conformance.targets import Target, TargetError, load_target, parse_convention
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from lossproof.conformance._case import DENSE, FURTHER, TOKEN, WEIGHTED, Case
 from lossproof.conformance._draw import Options, cases, generator, random_cotangents, unit_cotangents
 from lossproof.conformance._run import Run
-from lossproof.conformance._target import Unsupported
 from lossproof.conformance._units import THREE, check
 from lossproof.conformance.checks.gradients import explore_hvp
+from lossproof.conformance.targets import Unsupported
 from lossproof.reference.bounds import Grade
 
 HARD = (TOKEN, WEIGHTED)

@@ -10,8 +10,8 @@ from lossproof.conformance._case import DENSE, DTYPES, FURTHER, TOKEN, WEIGHTED,
 from lossproof.conformance._draw import Options, make, unit_cotangents
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, argument_dtype, expects
-from lossproof.conformance._target import Unsupported
 from lossproof.conformance._units import check
+from lossproof.conformance.targets import Unsupported
 
 HARD = (TOKEN, WEIGHTED)
 ONE = ["float32"]

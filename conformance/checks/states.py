@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED, Array, Case
 from lossproof.conformance._draw import Options, make
 from lossproof.conformance._run import Run, expects
-from lossproof.conformance._target import Unsupported
 from lossproof.conformance._units import check
+from lossproof.conformance.targets import Unsupported
 from lossproof.reference import FORMATS
 from lossproof.reference.bounds import Grade
 

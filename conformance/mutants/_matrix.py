@@ -8,10 +8,10 @@ from multiprocessing import get_context
 from types import ModuleType
 
 from lossproof.conformance._result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED, Result
-from lossproof.conformance._targets import module_target
 from lossproof.conformance._units import Unit, all_units, run_unit
 from lossproof.conformance.mutants._edit import Edit
 from lossproof.conformance.mutants._edits import BENIGN, MUTANTS
+from lossproof.conformance.targets import module_target
 
 _DTYPES_BY_USE = ("float32", "bfloat16", "float64", "float16")
 

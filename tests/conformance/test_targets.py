@@ -10,8 +10,7 @@ from lossproof.conformance._case import DENSE, FURTHER, TOKEN, WEIGHTED
 from lossproof.conformance._draw import Options, cases, make, unit_cotangents
 from lossproof.conformance._exact import exact_gradients, exact_values
 from lossproof.conformance._judge import utilisation
-from lossproof.conformance._target import Unsupported
-from lossproof.conformance._targets import TargetError, function_target, module_target, parse_convention
+from lossproof.conformance.targets import TargetError, Unsupported, function_target, module_target, parse_convention
 from lossproof.reference import LOSSPROOF, Convention
 from lossproof.reference.bounds import Bounds
 

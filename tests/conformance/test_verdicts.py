@@ -6,8 +6,8 @@ from lossproof.conformance import Result, Summary
 from lossproof.conformance._case import TOKEN
 from lossproof.conformance._judge import Violation, VoidCaseError
 from lossproof.conformance._result import FAIL, INTERNAL, PASS, UNSUPPORTED, VOID
-from lossproof.conformance._target import Offer, Target, Unsupported
 from lossproof.conformance._units import Check, Unit, run_unit
+from lossproof.conformance.targets import Offer, Target, Unsupported
 
 HARD = "values.hard_targets[token-float32]"
 

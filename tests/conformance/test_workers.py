@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lossproof.conformance import Request, Summary, run
 from lossproof.conformance._case import TOKEN
 from lossproof.conformance._run import Run
-from lossproof.conformance._target import Target
+from lossproof.conformance.targets import Target
 
 UNITS = ("values.hard_targets[token-float32]", "values.log_z[token-bfloat16]")
 

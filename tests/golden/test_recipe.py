@@ -13,8 +13,8 @@ import pytest
 from lossproof import golden, reference
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run
-from lossproof.conformance._targets import load_target
 from lossproof.conformance.checks.golden import examine
+from lossproof.conformance.targets import load_target
 from lossproof.golden import _recipe
 from lossproof.golden._builders import recipe, token
 from lossproof.golden._functions import answer

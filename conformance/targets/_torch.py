@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lossproof.conformance._case import TOKEN, Case
-from lossproof.conformance._target import Arrays, Offer, Target
+from lossproof.conformance.targets._target import Arrays, Offer, Target
 from lossproof.reference import Convention
 
 

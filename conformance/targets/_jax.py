@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lossproof.conformance._case import FURTHER, KEYWORDS, SCALARS, TOKEN, WEIGHTED, Array, Case
-from lossproof.conformance._target import Arrays, Offer, Target, Unsupported
+from lossproof.conformance.targets._target import Arrays, Offer, Target, Unsupported
 from lossproof.reference import LOSSPROOF, Convention
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from lossproof.conformance._case import ARGUMENTS, DENSE, FACTOR, KEYWORDS, OUTPUTS, TOKEN, WEIGHTED
-from lossproof.conformance._target import Offer, Target
+from lossproof.conformance.targets._target import Offer, Target
 from lossproof.reference import LOSSPROOF, Convention
 
 
@@ -81,7 +81,7 @@ def parse_convention(words: str) -> Convention | None:
 
 def module_target(name: str, module: ModuleType | Any, convention: Convention = LOSSPROOF) -> Target:
     """All of the specification's functions that a module has under their own names."""
-    from lossproof.conformance._target_jax import JaxTarget
+    from lossproof.conformance.targets._jax import JaxTarget
 
     functions = {key: getattr(module, key) for key in (*ARGUMENTS, FACTOR) if hasattr(module, key)}
     if not functions:
@@ -101,7 +101,7 @@ def function_target(name: str, function: Callable[..., Any], convention: Convent
     The names of its parameters say what it takes; its first two are logits and targets whatever they are called.
     One that returns a tuple returns the specification's outputs in their order.
     """
-    from lossproof.conformance._target_jax import JaxTarget
+    from lossproof.conformance.targets._jax import JaxTarget
 
     parameters = list(inspect.signature(function).parameters)
     if len(parameters) < 2:
@@ -180,7 +180,7 @@ def _optax() -> Target:
 
 
 def _optax_dense() -> Target:
-    from lossproof.conformance._target_jax import JaxTarget
+    from lossproof.conformance.targets._jax import JaxTarget
 
     optax = _required("optax")
     offer = Offer(("loss",), ("logits", "targets"))
@@ -193,7 +193,7 @@ def _optax_dense() -> Target:
 
 def _torch() -> Target:
     _required("torch")
-    from lossproof.conformance._target_torch import TorchTarget
+    from lossproof.conformance.targets._torch import TorchTarget
 
     return TorchTarget()
 
