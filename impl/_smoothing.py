@@ -36,7 +36,7 @@ def concrete_smoothing(label_smoothing: float, form: Form, classes: int, carried
         off = label_smoothing / receivers(form, classes)
         on = 1.0 - label_smoothing + (off if form.smoothing == "uniform" else 0.0)
         moved = (classes - 1) * off
-        if form.subtract_entropy and 0.0 < on < 1.0:  # [VALUE-3] 0 log 0 = 0
+        if form.subtract_entropy and on > 0.0:  # [VALUE-3] 0 log 0 = 0; on may have been rounded to 1
             entropy -= on * (math.log1p(-moved) if moved < 0.5 else math.log(on))
         if form.subtract_entropy and label_smoothing > 0.0:  # [STATE-7]
             entropy -= moved * (math.log(label_smoothing) - math.log(receivers(form, classes)))

@@ -1,10 +1,14 @@
 """The values of losses and totals."""
 
 import jax
+import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 
 from lossproof import compute_weighted_cross_entropy, cross_entropy_with_logits, token_cross_entropy
+from lossproof.impl._form import Form
+from lossproof.impl._smoothing import concrete_smoothing
 
 from ._formulas import hard, token
 from ._ulps import assert_within, loss_roundings
@@ -147,3 +151,16 @@ def test_repeated_runs_give_the_same_bits():
         np.asarray(compute_weighted_cross_entropy(x, np.arange(64), None, 0.1, 1e-3)[0]).tobytes() for _ in range(3)
     ]
     assert len(set(runs)) == 1
+
+
+@pytest.mark.parametrize("smoothing", ["others", "uniform"])
+@pytest.mark.parametrize("e", [1e-300, 1e-20, 2.0**-54, 0.1, 0.5, 1 - 2.0**-30])
+def test_the_constant_of_a_known_smoothing_is_rounded_once(e, smoothing):
+    """Fails when a part of H is lost, such as -on log on where 1 - e is rounded to 1."""
+    classes = 3
+    with mpmath.workprec(2000):
+        off = mpmath.mpf(e) / (classes - 1 if smoothing == "others" else classes)
+        on = 1 - (classes - 1) * off
+        exact = -(on * mpmath.log(on) + (classes - 1) * off * mpmath.log(off))
+    found = concrete_smoothing(e, Form(smoothing=smoothing), classes, jnp.dtype(jnp.float32))
+    assert float(found.entropy) == float(np.float32(float(exact)))
