@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 
 import click
@@ -56,11 +57,15 @@ def verify_command(only: tuple[str, ...], workers: int, directory: Path) -> None
 @click.option("--check", is_flag=True, help="Write nothing; say what would change, with exit status 1.")
 @only_option
 @workers_option
+@click.option("--scheduler", metavar="ADDRESS", help="Compute on the workers of this Dask scheduler instead.")
 @directory_option
-def regenerate_command(check: bool, only: tuple[str, ...], workers: int, directory: Path) -> None:
+def regenerate_command(
+    check: bool, only: tuple[str, ...], workers: int, scheduler: str | None, directory: Path
+) -> None:
     """Compute the files anew and write those that changed."""
-    with _errors(), _progress("regenerate") as progress:
-        changed = regenerate(only or None, check=check, workers=workers, progress=progress, directory=directory)
+    with _errors(), _cluster(scheduler) as cluster, _progress("regenerate") as progress:
+        by = cluster or workers
+        changed = regenerate(only or None, check=check, workers=by, progress=progress, directory=directory)
     _report(changed, "differs" if check else "written")
     sys.exit(DIFFERS if check and changed else 0)
 
@@ -116,6 +121,24 @@ def _errors() -> Iterator[None]:
     except (GoldenError, OSError) as error:
         click.echo(f"broken: {error}", err=True)
         sys.exit(BROKEN)
+
+
+@contextlib.contextmanager
+def _cluster(scheduler: str | None) -> Iterator[Executor | None]:
+    """The workers of a Dask scheduler; they need this version of lossproof."""
+    if scheduler is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise SelectionError("--scheduler needs Dask: pip install 'lossproof[cluster]'") from error
+    try:
+        client = Client(scheduler, timeout="15 s", set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SelectionError(f"no scheduler answers at {scheduler}: start one with `dask scheduler`") from error
+    with client, client.get_executor(pure=False) as executor:
+        yield executor
 
 
 @contextlib.contextmanager

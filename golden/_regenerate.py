@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def regenerate(
     only: Iterable[str] | None = None,
     *,
     check: bool = False,
-    workers: int = 1,
+    workers: int | Executor = 1,
     progress: Progress | None = None,
     directory: Path | None = None,
 ) -> list[str]:
@@ -33,7 +34,7 @@ def regenerate(
     Args:
       only: topics, or ids of cases to stand for their topics; None for all.
       check: only say what would change.
-      workers: how many processes compute.
+      workers: how many processes compute; or an executor, such as that of a Dask client, that does.
       progress: called with the cases done, the cases in all and the last id.
       directory: where the vectors are; None for those of this package.
 
@@ -81,7 +82,9 @@ def import_model(
     return _publish(where, contents, cases, check=False)
 
 
-def _answered(topics: list[Topic], workers: int, progress: Progress | None) -> tuple[dict[str, bytes], dict[str, int]]:
+def _answered(
+    topics: list[Topic], workers: int | Executor, progress: Progress | None
+) -> tuple[dict[str, bytes], dict[str, int]]:
     questions: list[tuple[str, Question]] = [(topic.name, question) for topic in topics for question in topic.questions]
     answers = iter(answer_all(questions, workers, progress))
     contents = {

@@ -16,7 +16,7 @@ ALLOWED = {
     "reference/bounds": {"numpy", "lossproof.reference"},
     "reference/oracle": {"numpy", "lossproof.reference"},
     "impl": {"jax", "numpy"},
-    "golden": {"lossproof.reference", "jsonschema", "click", "rich"},
+    "golden": {"lossproof.reference", "jsonschema", "click", "rich", "distributed"},
 }
 # conformance may use any library, but meets the implementation as a target like any other: through the public name
 # `lossproof`, loaded when that target is asked for.
