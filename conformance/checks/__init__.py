@@ -4,8 +4,11 @@ from lossproof.conformance.checks import (
     accuracy as accuracy,
     factors as factors,
     gradients as gradients,
+    invariances as invariances,
     keywords as keywords,
+    production as production,
     shapes as shapes,
     states as states,
+    survey as survey,
     values as values,
 )

@@ -23,7 +23,7 @@ def confident(run: Run) -> None:
     )
 
 
-@check("accuracy.common_offset", "ACC-2")
+@check("accuracy.common_offset", "ACC-2", dtypes=tuple(DTYPES))
 def common_offset(run: Run) -> None:
     """Logits around 1e3, 1e4, 1e5 are as good as logits around 0."""
     run.require(outputs=["loss"])

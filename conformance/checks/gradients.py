@@ -11,7 +11,7 @@ from lossproof.conformance._draw import Options, generator, random_cotangents, u
 from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp
 from lossproof.conformance._run import Run
 from lossproof.conformance._units import check
-from lossproof.reference.bounds import Bounds, with_final_rounding
+from lossproof.reference.bounds import with_final_rounding
 
 # For what is costly to compile.
 SMALL = ((2, 3), (4, 16))
@@ -97,7 +97,7 @@ def forward_mode(run: Run) -> None:
         for output in actual:
             cotangents = unit_cotangents(one, output)
             gradients = exact_gradients(one, cotangents, run.target.convention)
-            bounds = Bounds(one, run.target.convention, "C")
+            bounds = run.bounds(one, "C")
             gradient_bounds = bounds.gradients(cotangents)
             exact = float(np.sum([dot(gradients[name], tangent) for name, tangent in tangents.items()]))
             bound = bounds.jvp(
@@ -111,7 +111,7 @@ def forward_mode(run: Run) -> None:
     run.explore(st.tuples(run.cases(run.everything, shapes=SMALL), st.integers(0, 2**32 - 1)), examine, 0.5)
 
 
-@check("gradients.hvp", "GRAD-9", functions=[WEIGHTED, TOKEN], dtypes=["float32", "float64"])
+@check("gradients.hvp", "GRAD-9", functions=[WEIGHTED, TOKEN], dtypes=["float32", "float64"], is_quick=False)
 def second_order(run: Run) -> None:
     """Hessian-vector products, forward over reverse and reverse over forward."""
     run.require(outputs=["loss"])
@@ -126,7 +126,7 @@ def explore_hvp(run: Run, strategy: st.SearchStrategy[Case], orders: Sequence[st
         vector = _exact_eighths(case.logits.shape, seed).astype(case.logits.dtype)
         total = _as_total(case)
         exact = exact_hvp(total, vector, run.target.convention)
-        bound = Bounds(total, run.target.convention, "C").hvp_row(vector)
+        bound = run.bounds(total, "C").hvp_row(vector)
         bound = with_final_rounding(bound, exact.magnitude, case.dtype)
         for order in orders:
             product = partial(run.target.hvp, case, vector, order)
@@ -137,7 +137,7 @@ def explore_hvp(run: Run, strategy: st.SearchStrategy[Case], orders: Sequence[st
     run.explore(st.tuples(strategy, st.integers(0, 2**32 - 1)), examine, 0.4)
 
 
-@check("gradients.transforms", "GRAD-10", functions=[TOKEN, DENSE], dtypes=["bfloat16", "float32"])
+@check("gradients.transforms", "GRAD-10", functions=[TOKEN, DENSE], dtypes=["bfloat16", "float32"], is_quick=False)
 def transforms(run: Run) -> None:
     """vmap, scan and checkpoint over the first axis change nothing."""
     run.require(outputs=["loss"])
@@ -165,7 +165,7 @@ def mixed(run: Run) -> None:
         actual = run.ask("the mixed derivative", lambda: run.target.mixed(case, direction))
         ones = case.with_inputs(weights=np.ones_like(case.inputs["weights"]))
         gradients = exact_gradients(ones, unit_cotangents(ones), run.target.convention)["logits"]
-        bounds = Bounds(ones, run.target.convention, "C")
+        bounds = run.bounds(ones, "C")
         rows = bounds.gradients(unit_cotangents(ones))["logits"]
         pairs = np.ndindex(case.logits.shape[:-1])
         exact, bound = np.zeros(case.logits.shape[:-1]), np.zeros(case.logits.shape[:-1])

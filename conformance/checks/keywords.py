@@ -96,11 +96,11 @@ def dense_targets(run: Run) -> None:
     if not run.takes_dense_targets:
         raise Unsupported(f"{run.target.name}'s {run.function} takes no dense targets")
     traced = run.target.scalars_differentiable
-    drawn = cases(DENSE, run.dtype, Options(z_loss=True), traced=traced, shapes=SHAPE)
+    drawn = cases(DENSE, run.dtype, Options(z_loss=run.has("z_loss")), traced=traced, shapes=SHAPE)
 
     def build(case: Case, seed: int) -> Case:
         inputs = dict(case.inputs)
-        if run.function == WEIGHTED:
+        if run.has("weights"):
             inputs["weights"] = generator(seed).integers(-2, 8, 4).astype(np.float32) / 4
             inputs["logits"] = np.where(inputs["weights"][:, None] == 0, np.nan, inputs["logits"])
         return Case(run.function, inputs, case.traced)

@@ -70,7 +70,7 @@ def mismatch(run: Run) -> None:
     _refuses(run, ValueError, ("(2, 3, 0)",), {"logits": np.zeros((2, 3, 0), np.float32)})
 
 
-@check("shapes.input_types", "SHAPE-2", dtypes=ONE)
+@check("shapes.input_types", "SHAPE-2", dtypes=ONE, is_quick=False)
 def input_types(run: Run) -> None:
     """What is not logits, targets or weights is refused by type; what is, is read at full width."""
     run.require(outputs=["loss"])

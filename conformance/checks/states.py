@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance._case import DENSE, DTYPES, TOKEN, WEIGHTED, Array, Case
 from lossproof.conformance._draw import Options, make
 from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import check
@@ -135,7 +135,7 @@ def nan_anywhere(run: Run) -> None:
         run.tally.cases += 1
 
 
-@check("states.huge_logits", "STATE-4", "DIFF-6")
+@check("states.huge_logits", "STATE-4", "DIFF-6", dtypes=tuple(DTYPES))
 def huge(run: Run) -> None:
     """Up to the largest float, with ties at the top, and far apart."""
     run.require(outputs=["loss"])
@@ -214,7 +214,7 @@ def _replacing(name: str, values: list[float]) -> Callable[[Case, int], Case]:
     return lambda case, seed: case.with_inputs(**{name: values[seed % len(values)]})
 
 
-@check("excluded.weight_zero", "EXCL-1", "DIFF-7", functions=[WEIGHTED])
+@check("excluded.weight_zero", "EXCL-1", "DIFF-7", functions=[WEIGHTED], dtypes=tuple(DTYPES))
 def weight_zero(run: Run) -> None:
     """NaN and infinite logits under weight 0 leave no trace."""
     run.require(outputs=["loss"], arguments=["weights"])

@@ -7,7 +7,6 @@ from lossproof.conformance._draw import Options, unit_cotangents
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import check
-from lossproof.reference.bounds import Bounds
 
 HARD = (TOKEN, WEIGHTED)
 
@@ -90,7 +89,7 @@ def one_value(run: Run) -> None:
     def examine(case: Case) -> None:
         plain = run.values(case)
         differentiated, _ = run.differentiate(case, unit_cotangents(case))
-        bounds = Bounds(case, run.target.convention, "A").values()
+        bounds = run.bounds(case, "A").values()
         for name, value in plain.items():
             other = differentiated[name].astype(np.float64)
             with np.errstate(invalid="ignore"):

@@ -18,11 +18,17 @@ from lossproof.reference.bounds._prediction import (
 )
 from lossproof.reference.bounds._profiles import (
     JAX_CPU as JAX_CPU,
+    Functions as Functions,
     Profile as Profile,
+    profile as profile,
+    profile_names as profile_names,
+    profiles_version as profiles_version,
 )
 from lossproof.reference.bounds._roundings import (
+    before_final_rounding as before_final_rounding,
     smallest_normal as smallest_normal,
     sum_bound as sum_bound,
+    unit_in_last_place as unit_in_last_place,
     unit_roundoff as unit_roundoff,
     with_final_rounding as with_final_rounding,
 )

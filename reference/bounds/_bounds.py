@@ -28,7 +28,7 @@ class Bounds(Units):
     Attributes:
       call: the inputs.
       convention: what is computed; its reduction must be "sum": a mean is a sum with its own factor.
-      grade: "A" or "C", see docs/error-analysis.md, section 11.
+      grade: "A", "B" or "C", see docs/error-analysis.md, sections 11 and 17.
       profile: the platform's elementary functions.
 
     Example:
@@ -92,7 +92,7 @@ class Bounds(Units):
     @cached_property
     def loss(self) -> Array:
         """Section 4."""
-        t, p = self.terms, self.profile
+        t, p = self.terms, self._functions
         products = _weighed(t.q, t.shortfall)
         size = np.sum(products, axis=-1)
         error = self.u * (np.sum(_weighed(t.q, self._shortfall_units), axis=-1) + 3 * size)
@@ -101,6 +101,8 @@ class Bounds(Units):
             error = error + self.u * np.minimum(np.maximum(taking_part - 1, 0), depth(t.classes)) * size
         if self._is_smoothed:
             spread = t.on_off[1] * np.sum(t.shortfall, axis=-1)
+            if self.grade == "B":  # section 17: the target's product is one term of the sum
+                spread = spread + np.sum(np.where(t.is_target, products, 0.0), axis=-1)
             error = error + self.u * (depth(t.classes) * spread + 4 * size)
             inside = 0 < self.call.scalar("label_smoothing") < 1
             error = error + self.u * ((2 * max(p.log, p.log1p) + 5) * self._entropy + (2.0 if inside else 0.0))
@@ -139,7 +141,7 @@ class Bounds(Units):
         others = np.sum(
             np.where(t.is_target, 0.0, self.shortfall + (depth(t.classes) + 4) * self.u * t.shortfall), axis=-1
         )
-        constant = 2 * max(self.profile.log, self.profile.log1p) * self._slope_logs
+        constant = 2 * max(self._functions.log, self._functions.log1p) * self._slope_logs
         constant += 6 if self._convention.subtract_entropy else 0
         return self._excluded(target + others / (t.classes - 1) + self.u * (constant + 4 * self._slope_size))
 
@@ -158,11 +160,12 @@ class Bounds(Units):
         of_mass = depth(t.classes) if self.call.is_dense else 0
         cross = t.p * mass * (self._p_units + 9 + of_mass) + 10 * np.abs(t.q)
         size = np.abs((np.sum(t.q, axis=-1, keepdims=True) - t.q) * t.p - t.q * t.complement)
-        if self.grade == "A" and not self._is_smoothed and not self.call.is_dense:
+        if not self._is_smoothed and not self.call.is_dense:
             rest, whole = self._rest_units, self._sum_units
             top = t.rest / (1 + t.rest) * (rest + whole + 6) + t.p * self._capped.moved
             below = t.p * self._p_units + 6 * (1 - t.p)
-            cross = np.where(t.is_target, np.where(t.gaps == 0, top, below), t.p * (self._p_units + 6))
+            hard = np.where(t.is_target, np.where(t.gaps == 0, top, below), t.p * (self._p_units + 6))
+            cross = hard if self.grade == "A" else np.maximum(cross, hard)
         slope = 2 * k * np.abs(t.lse)
         through = t.p * (slope * (self._p_units + 8) + 2 * k * self._lse_units[..., None])
         z_part = (by_loss if self._convention.add_z_loss else 0.0) + by_z

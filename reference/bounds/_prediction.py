@@ -52,7 +52,9 @@ class PredictionBounds(Bounds):
         terms = t.p * t.gaps * (self._p_units + depth(t.classes) + 3)
         moved = t.p * np.abs(t.gaps - t.mean_gap) * self._capped.logits
         units = self._log_sum_units[..., 0] + 2 * (t.log_sum + t.mean_gap)[..., 0]
-        if self.grade == "C":
+        if self.grade == "B":  # section 17
+            terms = terms + t.p * (t.log_sum * (self._p_units + depth(t.classes) + 3) + 2 * t.shortfall)
+        elif self.grade == "C":
             terms = terms + t.p * (np.abs(t.lse) + np.abs(t.x)) * (self._p_units + depth(t.classes) + 6)
         return units + np.sum(np.where(t.p > 0, terms + moved, 0.0), axis=-1)
 

@@ -38,11 +38,31 @@ def with_final_rounding(bound: Array, magnitude: Array, dtype: str) -> Array:
     Returns:
       The bound after it; 0 stays 0.
     """
+    return np.asarray(np.where(bound > 0, bound + _of_final_rounding(bound, magnitude, dtype), 0.0))
+
+
+def before_final_rounding(error: Array, magnitude: Array, dtype: str) -> Array:
+    """The error that a result must have had before it was rounded to `dtype`, at least: the inverse of
+    `with_final_rounding`, so that one is no larger than its bound exactly where the other is.
+    """
+    left = np.maximum(error - _of_final_rounding(0.0, magnitude, dtype), 0.0)
+    return np.asarray(left / (1 + unit_roundoff(dtype)))
+
+
+def _of_final_rounding(bound: Array | float, magnitude: Array, dtype: str) -> Array:
     form = FORMATS[dtype]
     half_spacing = 2.0 ** (form.min_exponent - form.precision)
     size = np.where(np.isfinite(magnitude), magnitude, 0.0)
-    rounded = bound + unit_roundoff(dtype) * (size + bound) + half_spacing
-    return np.asarray(np.where(bound > 0, rounded, 0.0))
+    return np.asarray(unit_roundoff(dtype) * (size + bound) + half_spacing)
+
+
+def unit_in_last_place(magnitude: Array, dtype: str) -> Array:
+    """The distance between neighbouring floats of a type at a number of this magnitude; that of the smallest normal
+    number below it.
+    """
+    form = FORMATS[dtype]
+    exponent = np.frexp(magnitude)[1] - 1
+    return np.ldexp(1.0, np.maximum(exponent, form.min_exponent) - form.precision + 1)
 
 
 def sum_bound(size: Any, length: int) -> Array:

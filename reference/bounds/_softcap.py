@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from lossproof.reference.bounds._call import Array
-from lossproof.reference.bounds._profiles import Profile
+from lossproof.reference.bounds._profiles import Functions
 from lossproof.reference.bounds._terms import Terms
 
 
@@ -15,12 +15,12 @@ class Softcap:
     """The capped logits' own errors, in units of u; all 0 without a cap."""
 
     terms: Terms
-    profile: Profile
+    functions: Functions
 
     @cached_property
     def logits(self) -> Array:
         """The absolute error of x_j, [..., V]."""
-        roundings = 0.0 if self.terms.call.softcap is None else 2 + 2 * self.profile.tanh
+        roundings = 0.0 if self.terms.call.softcap is None else 2 + 2 * self.functions.tanh
         return roundings * np.abs(self.terms.x)
 
     @cached_property
@@ -43,7 +43,7 @@ class Softcap:
     @cached_property
     def slope_units(self) -> Array:
         """The absolute error of that."""
-        return (7 + 4 * self.profile.tanh) * np.square(self._tanh) + 3 * self.slope
+        return (7 + 4 * self.functions.tanh) * np.square(self._tanh) + 3 * self.slope
 
     @cached_property
     def bend(self) -> Array:
@@ -54,7 +54,7 @@ class Softcap:
     def bend_units(self) -> Array:
         """The absolute error of that."""
         tanh = np.abs(self._tanh)
-        moved = tanh * self.slope_units + self.slope * tanh * (2 * self.profile.tanh + 6)
+        moved = tanh * self.slope_units + self.slope * tanh * (2 * self.functions.tanh + 6)
         return 2 * moved / (self.terms.call.softcap or 1.0)
 
     @property

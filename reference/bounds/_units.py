@@ -8,13 +8,14 @@ import numpy as np
 
 from lossproof.reference._token import LOSSPROOF, Convention
 from lossproof.reference.bounds._call import Array, Call
-from lossproof.reference.bounds._profiles import JAX_CPU, Profile
+from lossproof.reference.bounds._profiles import JAX_CPU, Functions, Profile
 from lossproof.reference.bounds._roundings import depth, smallest_normal, unit_roundoff
 from lossproof.reference.bounds._softcap import Softcap
 from lossproof.reference.bounds._terms import Terms
 
-# "A": relative for confident tokens, independent of a common offset. "C": absolute, and grows with the offset.
-Grade = Literal["A", "C"]
+# "A": relative for confident tokens, independent of a common offset. "B": absolute, but independent of the offset.
+# "C": absolute, and grows with the offset. Each allows at least what the one before it does.
+Grade = Literal["A", "B", "C"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,11 @@ class Units:
 
     @cached_property
     def _capped(self) -> Softcap:
-        return Softcap(self.terms, self.profile)
+        return Softcap(self.terms, self._functions)
+
+    @cached_property
+    def _functions(self) -> Functions:
+        return self.profile.of(self.call.carried)
 
     @property
     def u(self) -> float:
@@ -75,27 +80,29 @@ class Units:
     @cached_property
     def _sum_units(self) -> Array:
         """Section 2: the relative error of s = 1 + r, [..., 1]."""
-        return self.terms.mean_gap + 2 * self.profile.exp + depth(self.terms.classes) + 1
+        return self.terms.mean_gap + 2 * self._functions.exp + depth(self.terms.classes) + 1
 
     @cached_property
     def _rest_units(self) -> Array:
         """Section 2: the relative error of r, [..., 1]."""
-        return self.terms.mean_gap_of_rest + 2 * self.profile.exp + depth(self.terms.classes)
+        return self.terms.mean_gap_of_rest + 2 * self._functions.exp + depth(self.terms.classes)
 
     @cached_property
     def _log_sum_units(self) -> Array:
         """Section 3: the absolute error of log s by log, [..., 1]."""
-        return self._sum_units + 2 * max(self.profile.log, self.profile.log1p) * self.terms.log_sum
+        return self._sum_units + 2 * max(self._functions.log, self._functions.log1p) * self.terms.log_sum
 
     @cached_property
     def _shortfall_units(self) -> Array:
-        """Section 3: the absolute error of lse - x_j, [..., V]."""
+        """Sections 3, 11 and 17: the absolute error of lse - x_j, [..., V]."""
         t = self.terms
         moved = self._capped.moved
         general = t.gaps + self._log_sum_units + t.shortfall + moved
         if self.grade == "C":
             return general + 3 * (np.abs(t.lse) + np.abs(t.x)) + depth(t.classes) * t.shortfall + 4
-        confident = self._rest_units * t.rest / (1 + t.rest) + 2 * self.profile.log1p * t.log_sum
+        if self.grade == "B":
+            return general
+        confident = self._rest_units * t.rest / (1 + t.rest) + 2 * self._functions.log1p * t.log_sum
         return np.where(t.gaps == 0, confident + moved, general)
 
     @cached_property
@@ -106,12 +113,15 @@ class Units:
     def _lse_units(self) -> Array:
         """Section 3: the absolute error of lse, [...]."""
         units = (self._log_sum_units + np.abs(self.terms.lse) + self._capped.lse_moved)[..., 0]
-        return units if self.grade == "A" else 2 * units + 2 * np.abs(self.terms.peak[..., 0])
+        return 2 * units + 2 * np.abs(self.terms.peak[..., 0]) if self.grade == "C" else units
 
     @cached_property
     def _p_units(self) -> Array:
-        """Section 8: the relative error of p_j, [..., V]."""
-        t = self.terms
-        units = np.where(t.p > 0, t.gaps + self._capped.moved, 0.0) + 2 * self.profile.exp + self._sum_units + 1
-        offset = np.where(t.p > 0, 2 * (np.abs(t.lse) + np.abs(t.x)) + self._lse_units[..., None], 0.0)
-        return units if self.grade == "A" else units + offset
+        """Sections 8 and 17: the relative error of p_j, [..., V]."""
+        t, p = self.terms, self._functions
+        units = np.where(t.p > 0, t.gaps + self._capped.moved, 0.0) + 2 * p.exp + self._sum_units + 1
+        if self.grade == "B":
+            units = units + np.where(t.p > 0, t.shortfall + 2 * max(p.log, p.log1p) * t.log_sum, 0.0)
+        elif self.grade == "C":
+            units = units + np.where(t.p > 0, 2 * (np.abs(t.lse) + np.abs(t.x)) + self._lse_units[..., None], 0.0)
+        return units
