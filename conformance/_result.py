@@ -1,12 +1,33 @@
 """What came of a unit."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# Verdicts. "not applicable": the check is about targets of another kind. "void": the check could not have failed;
-# "internal": the suite itself did. Both of these end a run with exit code 3.
-PASS, FAIL, UNSUPPORTED, VOID, INTERNAL = "pass", "fail", "unsupported", "void", "internal"
+# Verdicts. "error": the target crashed, hung or ran out of memory, a breach like "fail". "expected-fail" and
+# "unexpected-pass" come from an expectations file. "not applicable": the check is about targets of another kind.
+# "void": the check could not have failed; "internal": the suite itself did. Both of these end a run with exit code 3.
+PASS, FAIL, ERROR, UNSUPPORTED, VOID, INTERNAL = "pass", "fail", "error", "unsupported", "void", "internal"
+EXPECTED_FAIL, UNEXPECTED_PASS = "expected-fail", "unexpected-pass"
 NOT_APPLICABLE = "not applicable"
+
+# The worst first: what decides on a clause that several units concern.
+VERDICTS = (
+    INTERNAL,
+    VOID,
+    ERROR,
+    FAIL,
+    UNEXPECTED_PASS,
+    EXPECTED_FAIL,
+    PASS,
+    UNSUPPORTED,
+    NOT_APPLICABLE,
+)
+
+# Utilisation is counted in bins: n holds 2^((n-1)/2) < utilisation <= 2^(n/2), the last on either side all that is
+# beyond, and two more what has no logarithm.
+FARTHEST = 40
+ZERO, UNBOUNDED = "0 exactly", "inf"
 
 
 @dataclass(frozen=True)
@@ -20,9 +41,12 @@ class Result:
       message: why, unless it passed.
       broken: the clauses that a failure breaks; the others passed.
       cases: how many were judged.
-      values: the largest share of the bound used by a value.
+      values: the largest share of the bound used by a value, the first violation included.
       gradients: and by a derivative.
       worst: the case of the larger of the two, as exact bits.
+      call: its inputs as golden vectors write them; empty where these have no place for it.
+      histogram: for "values" and "gradients", how many arrays fell into each bin of utilisation.
+      survey: what a unit that measures has found.
       seconds: how long it took.
     """
 
@@ -35,6 +59,9 @@ class Result:
     values: float = 0.0
     gradients: float = 0.0
     worst: str = ""
+    call: Mapping[str, Any] = field(default_factory=dict)
+    histogram: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    survey: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = field(default=0.0, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -42,10 +69,11 @@ class Result:
         return asdict(self) | {"clauses": list(self.clauses), "broken": list(self.broken)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Result":
+    def from_json(cls, data: Mapping[str, Any]) -> "Result":
         """The inverse of `to_json`."""
-        return cls(**(data | {"clauses": tuple(data["clauses"]), "broken": tuple(data["broken"])}))
+        return cls(**{**data, "clauses": tuple(data["clauses"]), "broken": tuple(data["broken"])})
 
     def verdict_on(self, clause: str) -> str:
         """The verdict on one of the unit's clauses."""
-        return PASS if self.verdict == FAIL and clause not in self.broken else self.verdict
+        partial = self.verdict in {FAIL, EXPECTED_FAIL, UNEXPECTED_PASS} and clause not in self.broken
+        return PASS if partial else self.verdict

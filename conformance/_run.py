@@ -1,8 +1,9 @@
 """One unit of work: a check, applied to one function and one dtype of a target."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import hypothesis
@@ -13,32 +14,72 @@ from lossproof.conformance._case import DENSE, OUTPUTS, Case
 from lossproof.conformance._draw import SHAPES, Options, cases, unit_cotangents
 from lossproof.conformance._exact import Exact, exact_gradients, exact_values
 from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void
+from lossproof.conformance._result import FARTHEST, UNBOUNDED, ZERO
 from lossproof.conformance.targets import Arrays, NotApplicable, Target, Unsupported
+from lossproof.conformance.targets._program import ProgramError, ProgramHangsError
 from lossproof.reference import FORMATS
-from lossproof.reference.bounds import Bounds, Grade, PredictionBounds, smallest_normal, with_final_rounding
+from lossproof.reference.bounds import (
+    JAX_CPU,
+    Bounds,
+    Grade,
+    PredictionBounds,
+    Profile,
+    smallest_normal,
+    with_final_rounding,
+)
 
 # Cases per exploration; a check may ask for a multiple. Smoke is no conformance result.
 EXAMPLES = {"smoke": 3, "standard": 20, "exhaustive": 2000}
 
+# The shape that smoke makes do with: most of a short run goes into compiling, once for each shape.
+QUICK = ((4, 16),)
+
 
 @dataclass
 class Tally:
-    """What a unit has seen: judged cases, and the largest share of the bounds used, by values and gradients."""
+    """What a unit has seen.
+
+    Attributes:
+      cases: how many were judged.
+      values, gradients: the largest share of the bounds that they used.
+      worst: the case of the larger of the two.
+      call: the same, where it is known as a `Case`.
+      histogram: of the shares, for each of the two; the bins are those of `Result`.
+      survey: what a unit that measures has found.
+    """
 
     cases: int = 0
     values: float = 0.0
     gradients: float = 0.0
     worst: str = ""
+    call: Case | None = None
+    histogram: dict[str, dict[str, int]] = field(default_factory=dict)
+    survey: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, quantity: str, share: float, description: str) -> None:
-        """Notes the utilisation of one array."""
+    def add(self, quantity: str, share: float, description: str, call: Case | None = None) -> None:
+        """Notes the utilisation of one array; after the first violation nothing, as shrinking only repeats it."""
+        if max(self.values, self.gradients) > 1:
+            return
         if share > max(self.values, self.gradients):
-            self.worst = description
+            self.worst, self.call = description, call
         setattr(self, quantity, max(getattr(self, quantity), share))
+        counts = self.histogram.setdefault(quantity, {})
+        counts[bin_of(share)] = counts.get(bin_of(share), 0) + 1
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
+
+def bin_of(share: float) -> str:
+    """The bin of a utilisation, by its upper edge 2^(n/2)."""
+    if share == 0 or math.isinf(share):
+        return ZERO if share == 0 else UNBOUNDED
+    n = math.ceil(2 * math.log2(share))
+    n += share > edge(n)  # the logarithm is rounded
+    n -= share <= edge(n - 1)
+    return str(min(max(n, -FARTHEST), FARTHEST))
+
+
+def edge(n: int) -> float:
+    """The upper edge of bin n."""
+    return float(2.0 ** (n / 2))
 
 
 class Run:
@@ -50,16 +91,21 @@ class Run:
       dtype: of the logits.
       level: a key of `EXAMPLES`.
       seed: of the search.
+      profile: of the platform that the target runs on.
       tally: what has been seen.
     """
 
-    def __init__(self, target: Target, function: str, dtype: str, level: str, seed: int) -> None:
+    def __init__(
+        self, target: Target, function: str, dtype: str, level: str, seed: int, profile: Profile = JAX_CPU
+    ) -> None:
         self.target: Target = target
         self.function: str = function
         self.dtype: str = dtype
         self.level: str = level
         self.seed: int = seed
+        self.profile: Profile = profile
         self.tally: Tally = Tally()
+        self._hung: ProgramHangsError | None = None
         self._climb: float = 0.0  # the largest utilisation of the present draw, for hypothesis.target
 
     # What the target can do.
@@ -77,6 +123,11 @@ class Run:
                 raise Unsupported(f"{self.target.name}'s {self.function} has no {kind} {', '.join(missing)}")
         if own_convention and self._departs and "label_smoothing" in arguments:
             raise Unsupported(f"{self.target.name} declares another convention of label smoothing")
+
+    def require_dtype(self) -> None:
+        """Raises Unsupported if the target does not declare logits of this type."""
+        if self.dtype not in self.target.dtypes:
+            raise Unsupported(f"{self.target.name} declares no {self.dtype} logits")
 
     def require_departure(self) -> None:
         """Raises NotApplicable if the target's smoothing is SPEC.md's own."""
@@ -124,6 +175,8 @@ class Run:
     @property
     def wide(self) -> tuple[tuple[int, ...], ...]:
         """Shapes with a longer row among them, for accuracy; only some dtypes, for time."""
+        if self.level == "smoke":
+            return QUICK
         return (*SHAPES, (1, 1000)) if self.dtype in ("float32", "bfloat16") else SHAPES
 
     def cases(
@@ -147,6 +200,8 @@ class Run:
         if self.function == DENSE and self.has("z_loss") and options.z_loss is False:
             options = replace(options, z_loss=0.0)  # an argument without a default
         traced = self.target.scalars_differentiable
+        if self.level == "smoke":
+            keywords = {"shapes": QUICK, **keywords}
         drawn = cases(self.function, self.dtype, options, traced=traced, **keywords)
         return drawn if bare or not traced else drawn.map(self._completed)
 
@@ -198,10 +253,15 @@ class Run:
     # Asking the target; whatever it raises is a violation.
 
     def ask(self, what: str, question: Callable[[], Any]) -> Any:
-        """The target's answer."""
+        """The target's answer. A program that hung is not asked again in this unit: shrinking would wait for it."""
+        if self._hung is not None:
+            raise self._hung
         try:
             return question()
-        except (Unsupported, Violation):
+        except ProgramHangsError as error:
+            self._hung = error
+            raise
+        except (Unsupported, Violation, ProgramError):
             raise
         except Exception as error:
             text = str(error).strip()
@@ -222,6 +282,13 @@ class Run:
 
     # Judging.
 
+    def bounds(self, case: Case, grade: Grade) -> Bounds:
+        """How large the errors of a case may be."""
+        return Bounds(case, self.target.convention, grade, self.profile)
+
+    def _of_further(self, case: Case, grade: Grade) -> PredictionBounds:
+        return PredictionBounds(_of_prediction(case), self.target.convention, grade, self.profile)
+
     def check_values(self, case: Case, outputs: Sequence[str] | None = None, grade: Grade = "C") -> None:
         """Compares the target's outputs with the reference's."""
         self.judge_values(case, self.values(case), outputs, grade)
@@ -231,9 +298,9 @@ class Run:
     ) -> None:
         """Compares given outputs with the reference's."""
         exact = exact_values(case, self.target.convention)
-        bounds = Bounds(case, self.target.convention, grade).values()
+        bounds = self.bounds(case, grade).values()
         if case.also:
-            bounds |= PredictionBounds(_of_prediction(case), self.target.convention, grade).values()
+            bounds |= self._of_further(case, grade).values()
         offered = self.target.offer(self.function).outputs
         for name in outputs or [*(name for name in OUTPUTS[self.function] if name in offered), *case.also]:
             self.judge("values", case, name, actual[name], exact[name], bounds[name])
@@ -256,9 +323,9 @@ class Run:
     ) -> None:
         """Compares given gradients with the reference's."""
         exact = exact_gradients(case, cotangents, self.target.convention)
-        bounds = Bounds(case, self.target.convention, grade).gradients(cotangents)
+        bounds = self.bounds(case, grade).gradients(cotangents)
         if case.also:
-            further = PredictionBounds(_of_prediction(case), self.target.convention, grade).gradients(cotangents)
+            further = self._of_further(case, grade).gradients(cotangents)
             bounds |= {name: bounds[name] + bound for name, bound in further.items()}
         for name in arguments:
             if name not in actual:
@@ -271,16 +338,25 @@ class Run:
         """Raises Violation if an array is outside its bound, VoidCaseError if the bound says nothing."""
         bound = np.asarray(bound, np.float64)
         refuse_void(name, exact, bound, smallest_normal(case.carried))
-        self.judge_array(quantity, name, actual, exact, bound, case.describe())
+        self.judge_array(quantity, name, actual, exact, bound, case.describe(), case)
 
-    def judge_array(self, quantity: str, name: str, actual: Any, exact: Exact, bound: Any, described: str) -> None:
+    def judge_array(
+        self,
+        quantity: str,
+        name: str,
+        actual: Any,
+        exact: Exact,
+        bound: Any,
+        described: str,
+        call: Case | None = None,
+    ) -> None:
         """Raises Violation if an array is outside its bound; a sum with signs may cancel far below its bound, so
         no void check.
         """
         judgement = judge(name, actual, exact, np.broadcast_to(np.asarray(bound, np.float64), exact.high.shape))
+        self.tally.add(quantity, judgement.utilisation, f"{name}: {described}", call)
         if judgement.utilisation > 1:
             raise Violation(f"{judgement.message}; {described}")
-        self.tally.add(quantity, judgement.utilisation, f"{name}: {described}")
         self._climb = max(self._climb, judgement.utilisation)
 
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 from lossproof.conformance._case import DENSE, DTYPES, FACTOR, TOKEN, WEIGHTED
 from lossproof.conformance._judge import Violation, VoidCaseError
-from lossproof.conformance._result import FAIL, INTERNAL, NOT_APPLICABLE, PASS, UNSUPPORTED, VOID, Result
+from lossproof.conformance._question import question
+from lossproof.conformance._result import ERROR, FAIL, INTERNAL, NOT_APPLICABLE, PASS, UNSUPPORTED, VOID, Result
 from lossproof.conformance._run import Run
 from lossproof.conformance.targets import NotApplicable, Target, Unsupported
+from lossproof.conformance.targets._program import ProgramError
+from lossproof.reference.bounds import JAX_CPU, Profile
 
 SHORT = {TOKEN: "token", WEIGHTED: "weighted", DENSE: "dense", FACTOR: "factor"}
 LOSSES = (TOKEN, WEIGHTED, DENSE)
@@ -28,6 +31,7 @@ class Check:
     functions: tuple[str, ...]
     dtypes: tuple[str, ...]
     body: Callable[[Run], None]
+    is_quick: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Unit:
         """Stable: it does not change when checks are added."""
         return f"{self.check.id}[{SHORT[self.function]}-{self.dtype}]"
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether level smoke has it."""
+        return self.dtype == "float32" and self.check.is_quick
+
 
 _checks: dict[str, Check] = {}
 
@@ -52,13 +61,14 @@ def check(
     *clauses: str,
     functions: Sequence[str] = LOSSES,
     dtypes: Sequence[str] = THREE,
+    is_quick: bool = True,
 ) -> Callable[[Callable[[Run], None]], Callable[[Run], None]]:
-    """Registers a function as a check of the clauses."""
+    """Registers a function as a check of the clauses; level smoke leaves out those that are not quick."""
 
     def register(body: Callable[[Run], None]) -> Callable[[Run], None]:
         if id in _checks:
             raise ValueError(f"two checks are called {id!r}")
-        _checks[id] = Check(id, clauses, tuple(functions), tuple(dtypes), body)
+        _checks[id] = Check(id, clauses, tuple(functions), tuple(dtypes), body, is_quick)
         return body
 
     return register
@@ -78,13 +88,14 @@ def all_units() -> tuple[Unit, ...]:
     return tuple(sorted(units, key=lambda unit: (list(SHORT).index(unit.function), list(DTYPES).index(unit.dtype))))
 
 
-def run_unit(unit: Unit, target: Target, level: str, seed: int) -> Result:
+def run_unit(unit: Unit, target: Target, level: str, seed: int, profile: Profile = JAX_CPU) -> Result:
     """Runs a unit; never raises."""
-    run = Run(target, unit.function, unit.dtype, level, seed)
+    run = Run(target, unit.function, unit.dtype, level, seed, profile)
     started = time.perf_counter()
     verdict, message = PASS, ""
     broken: tuple[str, ...] = ()
     try:
+        run.require_dtype()
         unit.check.body(run)
         if run.tally.cases == 0:
             verdict, message = VOID, "no case was judged"
@@ -94,6 +105,8 @@ def run_unit(unit: Unit, target: Target, level: str, seed: int) -> Result:
         verdict, message = UNSUPPORTED, str(reason)
     except Violation as violation:
         verdict, message, broken = FAIL, str(violation), violation.clauses or unit.check.clauses
+    except ProgramError as failure:
+        verdict, message, broken = ERROR, str(failure), unit.check.clauses
     except VoidCaseError as void:
         verdict, message = VOID, str(void)
     except Exception:  # noqa: BLE001  whatever the suite trips over becomes a verdict
@@ -108,5 +121,8 @@ def run_unit(unit: Unit, target: Target, level: str, seed: int) -> Result:
         run.tally.values,
         run.tally.gradients,
         run.tally.worst,
+        question(run.tally.call) if run.tally.call else {},
+        run.tally.histogram,
+        run.tally.survey,
         time.perf_counter() - started,
     )

@@ -4,35 +4,51 @@ NAME`).
 Loaded in every pytest run where lossproof is installed, so it imports nothing heavy by itself.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pytest
+
+_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("target", {"default": "lossproof", "metavar": "NAME", "help": "the loss under test (default: lossproof)"}),
+    (
+        "level",
+        {"default": "standard", "metavar": "LEVEL", "help": "smoke, standard or exhaustive (default: standard)"},
+    ),
+    ("seed", {"default": 0, "type": int, "metavar": "N", "help": "seed of the search (default: 0)"}),
+    (
+        "only",
+        {
+            "default": [],
+            "action": "append",
+            "metavar": "WHAT",
+            "help": "a unit, check, group or clause; may be repeated",
+        },
+    ),
+    (
+        "convention",
+        {
+            "default": "",
+            "metavar": "WORDS",
+            "help": "what the target computes: others or uniform, entropy or no-entropy",
+        },
+    ),
+    ("profile", {"default": "jax-cpu", "metavar": "NAME", "help": "of the platform it runs on (default: jax-cpu)"}),
+    ("expect", {"default": "", "metavar": "FILE", "help": "failures that are expected, and why (TOML)"}),
+    (
+        "timeout",
+        {"default": 0.0, "type": float, "metavar": "SECONDS", "help": "kill the process if a unit takes longer"},
+    ),
+    (
+        "memory",
+        {"default": 0.0, "type": float, "metavar": "GIB", "help": "kill the process if a unit makes it larger"},
+    ),
+    ("reasons", {"default": "", "metavar": "FILE", "help": "where to write why a process was killed"}),
+)
 
 
 def pytest_addoption(parser: "pytest.Parser") -> None:
     """Adds the options of a conformance run."""
     group = parser.getgroup("lossproof", "conformance of a loss (lossproof)")
-    group.addoption(
-        "--lossproof-target", default="lossproof", metavar="NAME", help="the loss under test (default: lossproof)"
-    )
-    group.addoption(
-        "--lossproof-level",
-        default="standard",
-        metavar="LEVEL",
-        help="smoke, standard or exhaustive (default: standard)",
-    )
-    group.addoption("--lossproof-seed", default=0, type=int, metavar="N", help="seed of the search (default: 0)")
-    group.addoption(
-        "--lossproof-only",
-        default=[],
-        action="append",
-        metavar="WHAT",
-        help="a unit, check, group or clause; may be repeated",
-    )
-    group.addoption(
-        "--lossproof-convention",
-        default="",
-        metavar="WORDS",
-        help="what the target computes: others or uniform, entropy or no-entropy",
-    )
+    for name, settings in _OPTIONS:
+        group.addoption(f"--lossproof-{name}", **settings)

@@ -1,18 +1,27 @@
 """One test per unit: what `lossproof check` runs, and what a project's own pytest can run."""
 
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from lossproof.conformance._result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED
+from lossproof.conformance._expectations import ExpectationError, Expectations, apply, load_expectations
+from lossproof.conformance._guard import Guard
+from lossproof.conformance._result import EXPECTED_FAIL, FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED
 from lossproof.conformance._selection import SelectionError, selected_units
 from lossproof.conformance._units import Unit, run_unit
 from lossproof.conformance.targets import Target, TargetError, load_target, parse_convention
+from lossproof.reference.bounds import Profile, profile as profile_named
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrises `test_unit` by the selected units."""
     if "unit" in metafunc.fixturenames:
+        option = metafunc.config.getoption
         try:
-            units = selected_units(metafunc.config.getoption("lossproof_only"))
+            units = selected_units(option("lossproof_only"), option("lossproof_level"))
         except SelectionError as error:
             raise pytest.UsageError(str(error)) from None
         metafunc.parametrize("unit", units, ids=[unit.id for unit in units])
@@ -28,13 +37,58 @@ def target(request: pytest.FixtureRequest) -> Target:
         raise pytest.UsageError(str(error)) from None
 
 
-def test_unit(unit: Unit, target: Target, request: pytest.FixtureRequest) -> None:
+@pytest.fixture(scope="session")
+def profile(request: pytest.FixtureRequest) -> Profile:
+    """The platform that the target runs on."""
+    try:
+        return profile_named(request.config.getoption("lossproof_profile"))
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.fixture(scope="session")
+def expectations(request: pytest.FixtureRequest) -> Expectations | None:
+    """The failures that are expected."""
+    path = request.config.getoption("lossproof_expect")
+    try:
+        return load_expectations(Path(path)) if path else None
+    except ExpectationError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.fixture(scope="session")
+def guard(request: pytest.FixtureRequest) -> Iterator[Guard | None]:
+    """Kills this process when a unit hangs or takes too much memory; None where no limits are given."""
+    option = request.config.getoption
+    seconds, gibibytes = option("lossproof_timeout"), option("lossproof_memory")
+    if not (seconds or gibibytes):
+        yield None
+        return
+    unlimited = float("inf")
+    reasons = Path(option("lossproof_reasons") or os.devnull)
+    with contextlib.closing(Guard(seconds or unlimited, gibibytes or unlimited, reasons)) as started:
+        yield started
+
+
+def test_unit(
+    unit: Unit,
+    target: Target,
+    profile: Profile,
+    guard: Guard | None,
+    expectations: Expectations | None,
+    request: pytest.FixtureRequest,
+) -> None:
     """Fails if the target breaks a clause that the unit checks."""
     level, seed = request.config.getoption("lossproof_level"), request.config.getoption("lossproof_seed")
-    result = run_unit(unit, target, level, seed)
+    with guard.watching(unit.id) if guard else contextlib.nullcontext():
+        result = run_unit(unit, target, level, seed, profile)
     request.node.user_properties.append(("lossproof", result.to_json()))
+    if expectations:
+        ((result,), *_) = apply(expectations, [result], partial=True)
     if result.verdict in (UNSUPPORTED, NOT_APPLICABLE):
         pytest.skip(result.message)
+    if result.verdict == EXPECTED_FAIL:
+        pytest.xfail(result.message)
     if result.verdict == FAIL:
         pytest.fail(f"{', '.join(result.clauses)}: {result.message}", pytrace=False)
     if result.verdict != PASS:

@@ -21,6 +21,7 @@ from lossproof.golden._load import (
 )
 from lossproof.golden._regenerate import (
     import_model as import_model,
+    promote as promote,
     regenerate as regenerate,
 )
 from lossproof.golden._verify import (

@@ -11,7 +11,7 @@ import click
 from lossproof.golden._errors import GoldenError, SelectionError
 from lossproof.golden._files import VECTORS
 from lossproof.golden._load import load_files
-from lossproof.golden._regenerate import import_model, regenerate
+from lossproof.golden._regenerate import import_model, promote, regenerate
 from lossproof.golden._render import render
 from lossproof.golden._verify import verify
 from lossproof.golden._work import Progress
@@ -101,6 +101,17 @@ def import_command(file: Path, workers: int, directory: Path) -> None:
     """Make the topic language_model of exported logits (examples/train_byte_transformer.py --export FILE)."""
     with _errors(), _progress("import") as progress:
         changed = import_model(file, workers=workers, progress=progress, directory=directory)
+    _report(changed, "written")
+
+
+@cli.command("promote")
+@click.argument("file", metavar="RESULT.JSON", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@workers_option
+@directory_option
+def promote_command(file: Path, workers: int, directory: Path) -> None:
+    """Add the worst cases of a conformance result (lossproof check --report) to the topic found_cases."""
+    with _errors(), _progress("promote") as progress:
+        changed = promote(file, workers=workers, progress=progress, directory=directory)
     _report(changed, "written")
 
 

@@ -50,8 +50,8 @@ def _case(value: dict[str, Any], topic: str, file: str) -> Case:
     try:
         case = Case(
             function=value["function"],
-            inputs={name: _input(given) for name, given in value["inputs"].items()},
-            cotangents={name: _number(given) for name, given in value["cotangents"].items()},
+            inputs={name: read_input(given) for name, given in value["inputs"].items()},
+            cotangents={name: read_number(given) for name, given in value["cotangents"].items()},
             clauses=tuple(value["clauses"]),
             flags=tuple(value["flags"]),
             note=value["note"],
@@ -70,13 +70,15 @@ def _case(value: dict[str, Any], topic: str, file: str) -> Case:
     return case
 
 
-def _input(value: Any) -> Input:
+def read_input(value: Any) -> Input:
+    """Returns an argument of a case."""
     if isinstance(value, str):
         return value
-    return _number(value) if "dtype" in value else {name: _array(given) for name, given in value.items()}
+    return read_number(value) if "dtype" in value else {name: _array(given) for name, given in value.items()}
 
 
-def _number(value: dict[str, Any]) -> Array | Scalar:
+def read_number(value: dict[str, Any]) -> Array | Scalar:
+    """Returns an array or a scalar of a case."""
     return Scalar(value["dtype"], from_hex(value["hex"])) if "hex" in value else _array(value)
 
 

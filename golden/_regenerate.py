@@ -9,6 +9,7 @@ from pathlib import Path
 from lossproof.golden._case import Question
 from lossproof.golden._errors import GoldenError, SelectionError
 from lossproof.golden._files import MANIFEST, VECTORS, Manifest, check_no_strays, read_manifest, replace_set
+from lossproof.golden._found import TOPIC as FOUND_TOPIC, read_result, topic_of
 from lossproof.golden._functions import unanswered
 from lossproof.golden._load import load_files, read_files
 from lossproof.golden._model import TOPIC as MODEL_TOPIC, read_export
@@ -18,7 +19,7 @@ from lossproof.golden._topics import TOPICS
 from lossproof.golden._work import Progress, answer_all
 
 # Topics whose inputs came from outside: their files are where the inputs are kept.
-STORED = (MODEL_TOPIC,)
+STORED = (MODEL_TOPIC, FOUND_TOPIC)
 
 
 def regenerate(
@@ -73,12 +74,42 @@ def import_model(
       GoldenError: the export is damaged, or the set is.
     """
     where = directory or VECTORS
-    topic = read_export(file.read_bytes(), file.name)
-    stored = [other for other in load_files(directory=where) if other.topic.name != topic.name]
+    return _with_topic(read_export(file.read_bytes(), file.name), where, workers, progress)
+
+
+def promote(
+    file: Path, *, workers: int = 1, progress: Progress | None = None, directory: Path | None = None
+) -> list[str]:
+    """Adds the worst cases of a conformance result to the topic found_cases; its file is its own source.
+
+    A case that the set has already, in whatever topic, is not added.
+
+    Args:
+      file: the result.json of `lossproof check --report`.
+      workers, progress, directory: as in `regenerate`.
+
+    Returns:
+      The names of the files that changed.
+
+    Raises:
+      GoldenError: it is no such result, none of its cases can be a vector, or the set is damaged.
+    """
+    where = directory or VECTORS
+    found = read_result(file.read_bytes(), file.name)
+    stored = load_files(directory=where)
+    known = {case.id for other in stored for case in other.cases}
+    kept = [unanswered(case) for other in stored if other.topic.name == FOUND_TOPIC for case in other.cases]
+    new = [question for question in found if question.id not in known]
+    return _with_topic(topic_of([*kept, *new]), where, workers, progress) if new else []
+
+
+def _with_topic(topic: Topic, where: Path, workers: int, progress: Progress | None) -> list[str]:
+    """Writes a topic that is its own source, and leaves the others as they are."""
     contents, cases = _answered([topic], workers, progress)
-    for other in stored:
-        contents[f"{other.topic.name}.json"] = other.content
-        cases[f"{other.topic.name}.json"] = len(other.cases)
+    for other in load_files(directory=where):
+        if other.topic.name != topic.name:
+            contents[f"{other.topic.name}.json"] = other.content
+            cases[f"{other.topic.name}.json"] = len(other.cases)
     return _publish(where, contents, cases, check=False)
 
 

@@ -100,7 +100,8 @@ def hostile():
         one["message"] += text
         one["worst"] += text
     made["units"].append(unit("SHAPE-1", "token", text, "fail", "no unit has such a name"))
-    made["worst"] = [{"unit": text, "quantity": "values", "utilisation": None, "case": text, "command": text}]
+    worst = {"unit": text, "clauses": ["ACC-1"], "quantity": "values", "utilisation": None, "case": text, "call": {}}
+    made["worst"] = [worst | {"command": text}]
     made["expectations"] = [
         {"clause": "STATE-1", "unit": None, "reason": text, "link": "javascript:alert(1)", "met": True},
         {"clause": None, "unit": text, "reason": "known", "link": "https://example.org/7", "met": False},
@@ -272,9 +273,11 @@ def document(name, units, grades, survey):
         "worst": [
             {
                 "unit": one["id"],
+                "clauses": one["clauses"],
                 "quantity": "values",
                 "utilisation": one["values"],
                 "case": one["worst"],
+                "call": {},
                 "command": f"{command} --only {one['id']!r}",
             }
             for one in worst

@@ -5,7 +5,17 @@ import pytest
 from lossproof.conformance import Result, Summary
 from lossproof.conformance._case import TOKEN
 from lossproof.conformance._judge import Violation, VoidCaseError
-from lossproof.conformance._result import FAIL, INTERNAL, PASS, UNSUPPORTED, VOID
+from lossproof.conformance._result import (
+    ERROR,
+    EXPECTED_FAIL,
+    FAIL,
+    INTERNAL,
+    NOT_APPLICABLE,
+    PASS,
+    UNEXPECTED_PASS,
+    UNSUPPORTED,
+    VOID,
+)
 from lossproof.conformance._units import Check, Unit, run_unit
 from lossproof.conformance.targets import Offer, Target, Unsupported
 
@@ -65,11 +75,67 @@ def test_what_a_check_does_decides_its_verdict(body, verdict, message):
         ([PASS, INTERNAL], 3),
         ([FAIL, INTERNAL], 3),
         ([FAIL, VOID], 3),
+        ([PASS, ERROR], 1),
+        ([ERROR], 1),
+        ([PASS, EXPECTED_FAIL], 0),
+        ([PASS, UNEXPECTED_PASS], 1),
+        ([EXPECTED_FAIL, FAIL], 1),
+        ([NOT_APPLICABLE], 3),
+        ([NOT_APPLICABLE, PASS], 0),
     ],
 )
 def test_the_exit_code_is_that_of_the_worst(verdicts, code):
     """Fails when a run that judged nothing, or broke, ends as if the target conformed or not."""
     assert Summary([result(verdict) for verdict in verdicts]).exit_code() == code
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "word"),
+    [
+        ([PASS], "conforms"),
+        ([PASS, FAIL], "does not conform"),
+        ([EXPECTED_FAIL, FAIL], "does not conform"),
+        ([PASS, EXPECTED_FAIL], "fails as expected"),
+        ([VOID, EXPECTED_FAIL], "no verdict"),
+    ],
+)
+def test_the_verdict_in_words(verdicts, word):
+    """Fails when expected failures are called conforming, or hide others."""
+    assert Summary([result(verdict) for verdict in verdicts]).word == word
+
+
+def test_what_measures_has_no_say():
+    """Fails when a survey that was made counts as a clause that was judged, or one that could not be as a breach."""
+    measured = Result("survey.values[token-float32]", (), PASS, cases=9)
+    assert Summary([measured]).exit_code() == 3
+    assert Summary([measured, result(UNSUPPORTED)]).exit_code() == 3
+    assert Summary([Result("survey.values[token-float32]", (), FAIL), result(PASS)]).exit_code() == 0
+
+
+@pytest.mark.parametrize(("cases", "code"), [(4, 3), (5, 0), (6, 0)])
+def test_too_few_cases_are_no_verdict(cases, code):
+    """Fails when a search that found hardly anything to judge counts as one that found nothing wrong."""
+    summary = Summary([result(PASS, cases), Result("golden.topic.id[token-float32]", ("VALUE-1",), PASS, cases=1)], 5.0)
+    assert summary.exit_code() == code
+    assert ("too few cases: 4 in the 1 units that pass" in str(summary.reasons())) == (code == 3)
+
+
+def test_the_worst_unit_decides_on_a_clause():
+    """Fails when one pass hides a failure, or a clause that no unit breaks fails with the unit."""
+    both = ("VALUE-1", "VALUE-4")
+    results = [
+        Result("a[token-float32]", both, FAIL, broken=("VALUE-4",), cases=1),
+        Result("b[token-float32]", ("VALUE-1",), UNSUPPORTED),
+        Result("c[token-float32]", ("VALUE-8",), NOT_APPLICABLE),
+        Result("d[token-float32]", ("VALUE-5",), EXPECTED_FAIL, broken=("VALUE-5",)),
+        Result("e[token-float32]", ("VALUE-6",), ERROR, broken=("VALUE-6",)),
+    ]
+    assert Summary(results).clause_verdicts() == {
+        "VALUE-1": PASS,
+        "VALUE-4": FAIL,
+        "VALUE-5": EXPECTED_FAIL,
+        "VALUE-6": ERROR,
+    }
 
 
 def test_a_result_survives_the_way_between_processes():

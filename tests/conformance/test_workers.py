@@ -29,14 +29,6 @@ def test_results_depend_on_the_seed_and_not_on_the_number_of_workers():
     assert [result.worst for result in one] != [result.worst for result in other]
 
 
-def test_a_worker_that_dies_leaves_no_verdict_and_its_unit_is_named(check, loss_file):
-    """Fails when a target that kills its process hangs the run, passes, or takes other units with it."""
-    answer = check(loss_file("dies"), only=UNITS, workers=2)
-    assert answer.exit_code == 3, answer.output
-    assert "no verdict" in answer.stdout
-    assert f"internal {UNITS[0]}" in answer.stdout
-
-
 def test_a_unit_that_was_never_run_counts_as_the_suites_failure(monkeypatch):
     """Fails when a run that ends early is judged by what it got to."""
     monkeypatch.setattr("lossproof.conformance._runner.pytest.main", lambda *_, **__: 0)

@@ -1,0 +1,102 @@
+"""Ends a process that hangs or takes too much memory, from outside: a target in C may hold every lock that Python has.
+
+The guard is a process of its own, this file run as a script. It reads "unit<tab>seconds" lines when a unit begins and
+empty lines when it has ended; when the time is up, or the process has grown too large, it writes down why and kills it.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_EVERY = 0.1  # seconds between two looks
+
+
+class Guard:
+    """Watches this process while it runs units.
+
+    Args:
+      seconds: for each unit.
+      gibibytes: of memory that the process may hold.
+      reasons: a file; why the process was killed is appended to it, one JSON object a line.
+    """
+
+    def __init__(self, seconds: float, gibibytes: float, reasons: Path) -> None:
+        self._seconds: float = seconds
+        # -S -E: nothing of the environment, so that it starts in milliseconds and the target cannot change it.
+        words = [sys.executable, "-S", "-E", __file__, str(os.getpid()), str(gibibytes), str(reasons)]
+        self._process: subprocess.Popen[bytes] = subprocess.Popen(words, stdin=subprocess.PIPE)  # noqa: S603  this file
+
+    @contextlib.contextmanager
+    def watching(self, unit: str) -> Iterator[None]:
+        """While a unit runs."""
+        self._tell(f"{unit}\t{self._seconds}\n")
+        try:
+            yield
+        finally:
+            self._tell("\n")
+
+    def close(self) -> None:
+        """Lets the guard go."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode())
+        self._process.stdin.flush()
+
+
+def reasons_by_unit(reasons: Path) -> dict[str, str]:
+    """Why processes were killed, by the unit that they ran."""
+    if not reasons.is_file():
+        return {}
+    lines = [json.loads(line) for line in reasons.read_text("utf-8").splitlines()]
+    return {line["unit"]: line["reason"] for line in lines}
+
+
+def _held(process: int) -> float:
+    """The memory that a process holds, in GiB."""
+    if sys.platform == "linux":
+        pages = int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**30
+    # Elsewhere ps says it, in KiB.
+    words = ["/bin/ps", "-o", "rss=", "-p", str(process)]
+    return int(subprocess.run(words, capture_output=True, check=True).stdout) / 2**20  # noqa: S603  fixed words
+
+
+def _watch(process: int, gibibytes: float, reasons: Path) -> None:
+    unit, ends, allowed, read = "", float("inf"), 0.0, b""
+    while True:
+        if select.select([0], [], [], _EVERY)[0]:
+            chunk = os.read(0, 65536)
+            if not chunk:
+                return
+            read += chunk
+            *lines, read = read.split(b"\n")
+            for line in lines:
+                name, _, seconds = line.decode().partition("\t")
+                unit, allowed = name, float(seconds or "inf")
+                ends = time.monotonic() + allowed
+        reason = ""
+        if time.monotonic() > ends:
+            reason = f"the target did not come back within {allowed:g} s"
+        elif unit and _held(process) > gibibytes:
+            reason = f"the target took more than {gibibytes:g} GiB of memory"
+        if reason:
+            with reasons.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"unit": unit, "reason": reason}) + "\n")
+            os.kill(process, signal.SIGKILL)
+            return
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # the process has ended by itself
+        _watch(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]))
