@@ -139,7 +139,7 @@ def _worst(results: Iterable[Result], request: Request) -> list[dict[str, Any]]:
             "utilisation": _number(share(result)),
             "clauses": list(result.clauses),
             "case": result.worst,
-            "call": dict(result.call),
+            "call": dict(result.call) or None,
             "command": request.command(only=(result.unit,)),
         }
         for result in largest

@@ -100,7 +100,7 @@ def hostile():
         one["message"] += text
         one["worst"] += text
     made["units"].append(unit("SHAPE-1", "token", text, "fail", "no unit has such a name"))
-    worst = {"unit": text, "clauses": ["ACC-1"], "quantity": "values", "utilisation": None, "case": text, "call": {}}
+    worst = {"unit": text, "clauses": ["ACC-1"], "quantity": "values", "utilisation": None, "case": text, "call": None}
     made["worst"] = [worst | {"command": text}]
     made["expectations"] = [
         {"clause": "STATE-1", "unit": None, "reason": text, "link": "javascript:alert(1)", "met": True},
@@ -277,7 +277,7 @@ def document(name, units, grades, survey):
                 "quantity": "values",
                 "utilisation": one["values"],
                 "case": one["worst"],
-                "call": {},
+                "call": None,
                 "command": f"{command} --only {one['id']!r}",
             }
             for one in worst
