@@ -145,13 +145,15 @@ class Run:
 
     @property
     def takes_dense_targets(self) -> bool:
-        """Whether floating-point targets are weights of all classes; other targets refuse them with a TypeError."""
+        """Whether floating-point targets are weights of all classes; other losses refuse them."""
         if self.function == DENSE:
             return True
         row = np.array([[0.0, 1.0]], np.float32)
         try:
             self.target.call(self.function, {"logits": row, "targets": row})
-        except TypeError:
+        except Unsupported:
+            raise
+        except Exception:  # noqa: BLE001  any refusal
             return False
         return True
 

@@ -121,7 +121,13 @@ def nan_anywhere(run: Run) -> None:
     for column in range(0, classes, NAN_STEP):
         logits = plain.copy()
         logits[column % rows, column] = np.nan
-        case = make(run.function, run.dtype, logits, inputs, **({"z_loss": 0.0} if run.function == DENSE else {}))
+        case = make(
+            run.function,
+            run.dtype,
+            logits,
+            inputs,
+            **({"z_loss": 0.0} if run.function == DENSE and run.has("z_loss") else {}),
+        )
         values, gradients = run.differentiate(case, cotangents)
         undefined = np.arange(rows) == column % rows
         where = f"a NaN at [{column % rows}, {column}] of {NAN_SHAPE} logits"

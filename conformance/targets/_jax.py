@@ -1,7 +1,7 @@
 """Targets written in JAX."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,21 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lossproof.conformance._case import FURTHER, KEYWORDS, SCALARS, TOKEN, WEIGHTED, Array, Case
-from lossproof.conformance.targets._target import Arrays, Offer, Target, Unsupported
+from lossproof.conformance._case import KEYWORDS, SCALARS, WEIGHTED, Array, Case
+from lossproof.conformance.targets._devices import spread
+from lossproof.conformance.targets._python import PythonTarget
+from lossproof.conformance.targets._target import Arrays, Offer, Unsupported
 from lossproof.reference import LOSSPROOF, Convention
 
 
-class JaxTarget(Target):
-    """Functions that take and return JAX arrays.
+class JaxTarget(PythonTarget):
+    """Functions that take and return JAX arrays."""
 
-    Args:
-      name: as given on the command line.
-      functions: the Python functions, by the name of the specification's function that they stand for.
-      offers: what each takes and returns.
-      convention: what they compute.
-      scalars_differentiable: whether their scalars may be traced.
-    """
+    array = "a JAX array"
+    packages = ("jax", "jaxlib")
 
     def __init__(
         self,
@@ -34,12 +31,17 @@ class JaxTarget(Target):
         *,
         scalars_differentiable: bool = True,
     ) -> None:
-        self.name: str = name
-        self.functions: Mapping[str, Callable[..., Any]] = functions
-        self.offers: Mapping[str, Offer] = offers
-        self.convention: Convention = convention
-        self.scalars_differentiable: bool = scalars_differentiable
+        super().__init__(name, functions, offers, convention, scalars_differentiable=scalars_differentiable)
         self._compiled: dict[Any, Callable[..., Any]] = {}
+
+    @classmethod
+    def probe(cls, function: Callable[..., Any], arguments: Sequence[Any], device: str) -> Any:
+        del device  # jax has its own default
+        return jax.eval_shape(function, *arguments)
+
+    @classmethod
+    def is_array(cls, value: Any) -> bool:
+        return isinstance(value, jax.ShapeDtypeStruct)
 
     def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
         self.offer(function)
@@ -86,13 +88,7 @@ class JaxTarget(Target):
         known = (*SCALARS, *KEYWORDS[case.function])
         concrete = {name: case.inputs[name] for name in known if name in case.inputs and name not in floats}
         results = self.functions[case.function](**floats, **others, **concrete)
-        results = results if isinstance(results, tuple) else (results,)
-        given, fields = self.offer(case.function).outputs, FURTHER if case.function == TOKEN else ()
-        outputs = dict(zip((*given, *fields), results, strict=False))
-        wanted = (*given, *case.also)
-        if len(results) > len(given) + len(fields) or any(outputs.get(name) is None for name in wanted):
-            raise ValueError(f"{case.function} must return {', '.join(wanted)}, got {len(results)} results")
-        return {name: outputs[name] for name in wanted}
+        return self.named_results(case, results)
 
     def _split(self, case: Case, others: Any) -> Callable[[Any], tuple[Any, Any]]:
         """The outputs that have a derivative, and those that have none, of the floats."""
@@ -133,6 +129,8 @@ class JaxTarget(Target):
             plain = jax.checkpoint(lambda f: self._outputs(case, f, others))
             outputs, pullback = jax.vjp(plain, floats)
             return outputs, pullback({name: cotangents[name] for name in outputs})[0]
+        if transform == "devices":
+            return self._vjp(case, *spread(floats, others, cotangents))
         per_batch = {name for name in floats if name not in SCALARS}
         mapped = {name: floats[name] for name in per_batch}
         fixed = {name: value for name, value in floats.items() if name not in per_batch}

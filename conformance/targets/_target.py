@@ -1,13 +1,18 @@
 """What the suite asks of an implementation under test."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from lossproof.conformance._case import Array, Case
+from lossproof.conformance._case import DTYPES, Array, Case
 from lossproof.reference import LOSSPROOF, Convention
 
 Arrays = dict[str, Array]
+
+
+class TargetError(Exception):
+    """The target cannot be had; the message says what to do."""
 
 
 class Unsupported(Exception):
@@ -38,13 +43,19 @@ class Target:
       name: as given on the command line.
       convention: what it computes.
       offers: the functions it has, by name.
+      dtypes: the types of logits that it takes.
       scalars_differentiable: whether label_smoothing, z_loss and the factor may be traced and differentiated.
+      sources: the files that it is written in, unless they are those of an installed package.
+      packages: the import names of the packages that it is from and runs on; or names and versions, if it says them.
     """
 
     name: str
     convention: Convention = LOSSPROOF
     offers: Mapping[str, Offer]
+    dtypes: Sequence[str] = tuple(DTYPES)
     scalars_differentiable: bool = False
+    sources: Sequence[Path] = ()
+    packages: Sequence[str] | Mapping[str, str] = ()
 
     def offer(self, function: str) -> Offer:
         """The target's version of `function`.
@@ -81,8 +92,8 @@ class Target:
         raise Unsupported(f"{self.name} has no second derivatives")
 
     def transformed(self, case: Case, cotangents: Mapping[str, Any], transform: str) -> tuple[Arrays, Arrays]:
-        """Like `differentiate`, through "vmap", "scan" or "checkpoint" over the first axis of the batch (per
-        token, not totals).
+        """Like `differentiate`, through "vmap", "scan" or "checkpoint" over the first axis of the batch (per token, not
+        totals), or "devices": the first axis spread over the devices there are, totals too.
         """
         raise Unsupported(f"{self.name} has no transforms")
 

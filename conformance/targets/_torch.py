@@ -1,6 +1,6 @@
-"""torch.nn.functional.cross_entropy as a target."""
+"""Targets written with torch; torch.nn.functional.cross_entropy is one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -8,53 +8,112 @@ import numpy as np
 import torch
 
 from lossproof.conformance._case import TOKEN, Case
-from lossproof.conformance.targets._target import Arrays, Offer, Target
-from lossproof.reference import Convention
+from lossproof.conformance.targets._python import PythonTarget, split_arguments
+from lossproof.conformance.targets._target import Arrays, Offer, Unsupported
+from lossproof.reference import LOSSPROOF, Convention
 
 
-class TorchTarget(Target):
-    """Per-token losses: reduction "none"; smoothing over all classes, no entropy, no z-loss, ignore_index -100."""
+class TorchTarget(PythonTarget):
+    """Functions that take and return torch tensors; integers come as int64.
 
-    name = "torch"
-    convention = Convention(smoothing="uniform", subtract_entropy=False, add_z_loss=False, ignore_index=-100)
-    offers: Mapping[str, Offer] = {TOKEN: Offer(("loss",), ("logits", "targets", "label_smoothing"))}
+    Args:
+      name, functions, offers, convention: as in `PythonTarget`.
+      device: where the tensors are put.
+    """
+
+    array = "a torch tensor"
+    packages = ("torch",)
+
+    def __init__(
+        self,
+        name: str,
+        functions: Mapping[str, Callable[..., Any]],
+        offers: Mapping[str, Offer],
+        convention: Convention = LOSSPROOF,
+        *,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(name, functions, offers, convention)
+        self.device: str = device
+
+    @classmethod
+    def probe(cls, function: Callable[..., Any], arguments: Sequence[Any], device: str) -> Any:
+        return function(*(_tensor(value, device) for value in arguments))
+
+    @classmethod
+    def is_array(cls, value: Any) -> bool:
+        return isinstance(value, torch.Tensor)
 
     def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
         self.offer(function)
-        logits = _tensor(np.asarray(arguments["logits"]))
-        return self._loss(logits, np.asarray(arguments["targets"]), arguments.get("label_smoothing", 0.0))
+        converted = {
+            name: _tensor(np.asarray(value), self.device) if hasattr(value, "dtype") else value
+            for name, value in arguments.items()
+        }
+        return self.functions[function](**converted)
 
     def values(self, case: Case) -> Arrays:
-        loss = self._loss(_tensor(case.logits), case.inputs["targets"], case.scalar("label_smoothing"))
-        return {"loss": _array(loss)}
+        arrays, others = split_arguments(case)
+        with torch.no_grad():
+            results = self.functions[case.function](**self._tensors(arrays), **others)
+        return {name: _array(value) for name, value in self.named_results(case, results).items()}
 
     def differentiate(self, case: Case, cotangents: Mapping[str, Any]) -> tuple[Arrays, Arrays]:
-        logits = _tensor(case.logits).requires_grad_()
-        loss = self._loss(logits, case.inputs["targets"], case.scalar("label_smoothing"))
-        cotangent = _tensor(np.asarray(cotangents["loss"], np.float64)).to(loss.dtype)
-        (gradient,) = torch.autograd.grad(loss, logits, cotangent)
-        return {"loss": _array(loss)}, {"logits": _array(gradient)}
+        arrays, others = split_arguments(case)
+        tensors = self._tensors(arrays)
+        leaves = {name: value.requires_grad_() for name, value in tensors.items() if value.is_floating_point()}
+        outputs = self.named_results(case, self.functions[case.function](**tensors, **others))
+        # What is no function of any argument has no gradient, and torch takes no cotangent for it.
+        pulled = {name: value for name, value in outputs.items() if value.requires_grad}
+        if not pulled:
+            raise Unsupported(f"{self.name} has no derivatives: what it returns does not require grad")
+        seeds = [
+            torch.as_tensor(np.asarray(cotangents.get(name, 0.0), np.float64), device=value.device)
+            .to(value.dtype)
+            .expand(value.shape)
+            for name, value in pulled.items()
+        ]
+        found = torch.autograd.grad([*pulled.values()], [*leaves.values()], seeds, allow_unused=True)
+        gradients = {name: _array(value) for name, value in zip(leaves, found, strict=True) if value is not None}
+        return {name: _array(value) for name, value in outputs.items()}, gradients
 
-    def _loss(self, logits: torch.Tensor, targets: Any, label_smoothing: float) -> torch.Tensor:
-        flat = torch.nn.functional.cross_entropy(
-            logits.reshape(-1, logits.shape[-1]),
-            torch.as_tensor(np.asarray(targets).astype(np.int64)).reshape(-1),
-            reduction="none",
-            label_smoothing=label_smoothing,
-        )
-        return flat.reshape(np.shape(targets))
+    def _tensors(self, arrays: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        return {name: _tensor(value, self.device) for name, value in arrays.items()}
 
 
-def _tensor(array: Any) -> torch.Tensor:
+def load(name: str) -> TorchTarget:
+    """torch.nn.functional.cross_entropy per token: reduction "none"; smoothing over all classes, no entropy, no
+    z-loss, ignore_index -100.
+    """
+    convention = Convention(smoothing="uniform", subtract_entropy=False, add_z_loss=False, ignore_index=-100)
+    offer = Offer(("loss",), ("logits", "targets", "label_smoothing"))
+    return TorchTarget(name, {TOKEN: _cross_entropy}, {TOKEN: offer}, convention)
+
+
+def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
+    dense = targets.is_floating_point()  # class probabilities
+    shape = targets.shape[:-1] if dense else targets.shape
+    flat = torch.nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]),
+        targets.reshape(-1, targets.shape[-1]) if dense else targets.reshape(-1),
+        reduction="none",
+        label_smoothing=label_smoothing,
+    )
+    return flat.reshape(shape)
+
+
+def _tensor(array: Any, device: str) -> torch.Tensor:
     """The same numbers; bfloat16, which numpy knows only through ml_dtypes, goes through float32."""
+    if array.dtype.kind in "iu":
+        return torch.from_numpy(array.astype(np.int64)).to(device)
     name = array.dtype.name
     wide = np.asarray(array, np.float32) if name == "bfloat16" else np.ascontiguousarray(array)
     tensor = torch.from_numpy(wide.copy())
-    return tensor.to(torch.bfloat16) if name == "bfloat16" else tensor
+    return tensor.to(device, torch.bfloat16 if name == "bfloat16" else tensor.dtype)
 
 
 def _array(tensor: torch.Tensor) -> Any:
-    detached = tensor.detach()
+    detached = tensor.detach().cpu()
     if detached.dtype == torch.bfloat16:
         return detached.float().numpy().astype(ml_dtypes.bfloat16)
     return detached.numpy()

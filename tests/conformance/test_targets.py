@@ -1,21 +1,42 @@
 """Targets: what a function offers, and the adapters of other libraries."""
 
+import importlib.util
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from lossproof.conformance import load_target
-from lossproof.conformance._case import DENSE, FURTHER, TOKEN, WEIGHTED
+from lossproof.conformance._case import DENSE, FACTOR, FURTHER, TOKEN, WEIGHTED, Case
 from lossproof.conformance._draw import Options, cases, make, unit_cotangents
 from lossproof.conformance._exact import exact_gradients, exact_values
 from lossproof.conformance._judge import utilisation
-from lossproof.conformance.targets import TargetError, Unsupported, function_target, module_target, parse_convention
+from lossproof.conformance.targets import (
+    TargetError,
+    Unsupported,
+    convention_words,
+    function_target,
+    module_target,
+    parse_convention,
+)
 from lossproof.reference import LOSSPROOF, Convention
 from lossproof.reference.bounds import Bounds
 
 ROW = np.float32([[0.5, -1.0, 2.0], [3.0, 0.0, 0.0]])
 TARGETS = [2, 0]
+DENSE_CASE = make(DENSE, "float32", ROW, np.eye(3)[TARGETS])
+
+
+def skip_without(package):
+    """Not importorskip: Keras must not be imported before its backend is chosen."""
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
 
 
 def assert_right(target, case, arguments=("logits",)):
@@ -44,7 +65,8 @@ def assert_right(target, case, arguments=("logits",)):
             ("logits", "targets", "label_smoothing"),
         ),
         ("x, y, z_loss=0.0", "(x[..., 0], x[..., 1])", TOKEN, ("loss", "z_loss"), ("logits", "targets", "z_loss")),
-        ("x, y, chunk=8", "(x[..., 0],) * 5", TOKEN, ("loss", "z_loss", "log_z"), ("logits", "targets")),
+        ("x, y, chunk=8", "(x[..., 0],) * 3", TOKEN, ("loss", "z_loss", "log_z"), ("logits", "targets")),
+        ("x, weights_of_classes", "(x * weights_of_classes).sum(-1)", DENSE, ("loss",), ("logits", "targets")),
         (
             "x, y, weights=None, label_smoothing=0.0, z_loss=0.0, loss_normalizing_factor=None",
             "(0.0,) * 3",
@@ -71,8 +93,8 @@ def test_a_function_offers_what_its_signature_says(signature, returns, function,
     offer = target.offer(function)
     assert (offer.outputs, offer.arguments) == (outputs, arguments)
     assert not target.scalars_differentiable
-    with pytest.raises(Unsupported, match=f"mine has no {DENSE}"):
-        target.offer(DENSE)
+    with pytest.raises(Unsupported, match=f"mine has no {FACTOR}"):
+        target.offer(FACTOR)
 
 
 def test_a_module_offers_the_functions_it_has():
@@ -149,20 +171,34 @@ def test_a_file_is_a_target(loss_file):
     assert_right(target, make(TOKEN, "float32", ROW, TARGETS))
 
 
-def test_optax_passes_a_plain_case():
-    """Fails when optax's losses are called in another way than they are meant."""
-    pytest.importorskip("optax")
-    assert_right(load_target("optax"), make(TOKEN, "float32", ROW, TARGETS))
-    assert_right(load_target("optax-dense"), make(DENSE, "float32", ROW, np.eye(3)[TARGETS]))
+@pytest.mark.parametrize(
+    ("name", "package", "cases"),
+    [
+        ("optax", "optax", [make(TOKEN, "float32", ROW, TARGETS)]),
+        ("optax-dense", "optax", [DENSE_CASE]),
+        ("optax:softmax_cross_entropy_with_integer_labels", "optax", [make(TOKEN, "float32", ROW, TARGETS)]),
+        ("optax:safe_softmax_cross_entropy", "optax", [DENSE_CASE]),
+        (
+            "torch",
+            "torch",
+            [make(TOKEN, dtype, ROW, TARGETS, label_smoothing=0.25) for dtype in ("float32", "float64")],
+        ),
+        ("keras", "keras", [make(TOKEN, "float32", ROW, TARGETS)]),
+        ("keras-dense", "keras", [DENSE_CASE, make(TOKEN, "float32", ROW, TARGETS, label_smoothing=0.25)]),
+        ("tokamax", "tokamax", [make(TOKEN, "float32", ROW, TARGETS)]),
+    ],
+)
+def test_a_peer_is_right_about_a_plain_case(name, package, cases):
+    """Fails when a library's loss is called in another way than it is meant, or its convention is declared wrongly."""
+    skip_without(package)
+    for case in cases:
+        assert_right(load_target(name), case)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_torch_passes_a_plain_case(dtype):
-    """Fails when torch's loss is called in another way than it is meant; -100 is ignored."""
+def test_torch_ignores_minus_100():
+    """Fails when an ignored target is a class that torch refuses."""
     pytest.importorskip("torch")
-    target = load_target("torch")
-    assert_right(target, make(TOKEN, dtype, ROW, TARGETS, label_smoothing=0.25))
-    ignored = target.values(make(TOKEN, dtype, ROW, [2, -100]))["loss"]
+    ignored = load_target("torch").values(make(TOKEN, "float32", ROW, [2, -100]))["loss"]
     assert ignored[1] == 0 and ignored[0] > 0
 
 
@@ -172,6 +208,58 @@ def test_torch_keeps_bfloat16():
     case = make(TOKEN, "bfloat16", ROW, TARGETS)
     values, gradients = load_target("torch").differentiate(case, unit_cotangents(case))
     assert (values["loss"].dtype.name, gradients["logits"].dtype.name) == ("bfloat16", "bfloat16")
+
+
+def test_torch_takes_probabilities_of_classes():
+    """Fails when dense targets do not reach torch as such: VALUE-12 would be unsupported although torch has it."""
+    pytest.importorskip("torch")
+    case = Case(TOKEN, {"logits": ROW, "targets": np.eye(3, dtype=np.float32)[TARGETS]})
+    dense = load_target("torch").values(case)["loss"]
+    np.testing.assert_array_equal(dense, load_target("torch").values(make(TOKEN, "float32", ROW, TARGETS))["loss"])
+
+
+def test_keras_must_run_on_jax(monkeypatch):
+    """Fails when Keras on another backend is judged as if it were JAX."""
+    skip_without("keras")
+    load_target("keras")
+    monkeypatch.setattr("keras.backend.backend", lambda: "torch")
+    with pytest.raises(TargetError, match="needs Keras on JAX, but KERAS_BACKEND is 'torch': set it to 'jax'"):
+        load_target("keras")
+
+
+def test_t5x_is_its_module_losses(monkeypatch, tmp_path):
+    """Fails when t5x, which no registry has, is looked for elsewhere than where its checkout puts it."""
+    if importlib.util.find_spec("t5x"):
+        pytest.skip("t5x itself is installed")
+    formula = Path(__file__).resolve().parents[2] / "examples" / "t5x_formula.py"
+    (tmp_path / "t5x").mkdir()
+    (tmp_path / "t5x" / "__init__.py").touch()
+    shutil.copy(formula, tmp_path / "t5x" / "losses.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in ("t5x", "t5x.losses"):
+        monkeypatch.setitem(sys.modules, module, None)  # so that what is loaded goes away again
+        del sys.modules[module]
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        target = load_target("t5x")
+        assert set(target.offers) == {WEIGHTED, DENSE}
+        weighted = make(WEIGHTED, "float32", ROW, TARGETS, weights=[1, 0.5], label_smoothing=0.1, z_loss=0.25)
+        assert_right(target, weighted)
+
+
+@pytest.mark.parametrize(("name", "advice"), [("t5x", "pip install git+https://"), ("tokamax", "pip install tokamax")])
+def test_a_peer_that_is_not_here_says_how_to_get_it(name, advice):
+    """Fails when a package that is missing is a traceback."""
+    if importlib.util.find_spec(name):
+        pytest.skip(f"{name} is installed")
+    with pytest.raises(TargetError, match=re.escape(f"the target needs the package {name}: {advice}")):
+        load_target(name)
+
+
+def test_a_peer_that_cannot_be_imported_says_why(monkeypatch):
+    """Fails when a broken installation is a traceback."""
+    monkeypatch.setitem(sys.modules, "lossproof.conformance.targets._optax", None)
+    with pytest.raises(TargetError, match="optax is installed, but the target 'optax' cannot be had: ModuleNotFound"):
+        load_target("optax")
 
 
 def test_the_uniform_convention_is_torchs_cross_entropy():
@@ -206,11 +294,22 @@ def test_the_uniform_convention_is_torchs_cross_entropy():
         ("uniform no-entropy", Convention("uniform", subtract_entropy=False)),
         ("  no-entropy   uniform ", Convention("uniform", subtract_entropy=False)),
         ("others entropy", LOSSPROOF),
+        ("no-z-loss ignore_index=-100", Convention(add_z_loss=False, ignore_index=-100)),
+        ("z-loss ignore_index=7", Convention(ignore_index=7)),
     ],
 )
 def test_conventions_are_words(words, expected):
-    """Fails when a declared convention is another one."""
+    """Fails when a declared convention is another one, or what is advised is not what was found."""
     assert parse_convention(words) == expected
+    if expected is not None:
+        assert parse_convention(convention_words(expected)) == expected
+
+
+@pytest.mark.parametrize("word", ["ignore_index=", "ignore_index=x", "ignore_index=--1", "ignore_index"])
+def test_an_ignored_index_is_a_number(word):
+    """Fails when a convention that cannot be read is a traceback, or dropped."""
+    with pytest.raises(TargetError, match=f"unknown convention '{word}': choose from others, .*ignore_index=NUMBER"):
+        parse_convention(word)
 
 
 def test_arguments_reach_a_target_at_their_own_type(loss_file):
