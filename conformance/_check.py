@@ -52,7 +52,7 @@ _TIMES = ", ".join(f"{seconds:g} at {level}" for level, seconds in TIMEOUTS.item
     "--convention",
     default="",
     metavar="WORDS",
-    help="What the target computes: others or uniform; entropy or no-entropy; z-loss or no-z-loss; ignore_index=NUMBER.",
+    help="What it computes: others or uniform; entropy or no-entropy; z-loss or no-z-loss; ignore_index=NUMBER.",
 )
 @click.option("--profile", default="jax-cpu", show_default=True, metavar="NAME", help="The platform that it runs on.")
 @click.option("--expect", type=click.Path(path_type=Path), metavar="FILE", help="Failures that are expected, and why.")

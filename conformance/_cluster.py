@@ -44,7 +44,7 @@ def run_on_cluster(
     """
     try:
         import distributed
-        from distributed.comm import CommClosedError
+        from distributed.comm.core import CommClosedError
     except ModuleNotFoundError as error:
         raise ClusterError("--scheduler needs Dask: pip install 'lossproof[cluster]'") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it prints stack traces of what is reported here

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lossproof.conformance._case import DENSE, FURTHER, TOKEN, WEIGHTED, Case
 from lossproof.conformance._draw import Options, cases, generator, random_cotangents, unit_cotangents
-from lossproof.conformance._run import Run
+from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import THREE, check
 from lossproof.conformance.checks.gradients import explore_hvp
 from lossproof.conformance.targets import Unsupported
@@ -134,6 +134,9 @@ def _check_result(run: Run, name: str) -> None:
     def examine(case: Case, _seed: int) -> None:
         values, _ = run.differentiate(case, unit_cotangents(case))
         run.judge_values(case, values, [name], "A")
+        if name == "predicted_class":
+            kind = values[name].dtype.name
+            expects(kind == "int32", f"{name} must be int32, whatever the logits are, got {kind}; {case.describe()}")
 
     _further(run, examine, 1.0)
 

@@ -13,6 +13,9 @@ class Edit:
       what: one line about the bug, and where it was seen.
       old: text that is in the base once.
       new: what takes its place.
+      declares: the convention that the mutant declares, in the words of `parse_convention`; the specification's own
+        without any.
+      functions: of SPEC.md that a benign variant computes differently; all of none.
     """
 
     name: str
@@ -20,3 +23,5 @@ class Edit:
     what: str
     old: str
     new: str
+    declares: str = ""
+    functions: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ OF_KEYWORDS = (
     Edit(
         "softcap_after_mask",
         ("VALUE-11",),
-        "a masked class is capped to -c and gets a probability (Gemma-like models that mask before the cap)",
+        "a masked class is capped to -c and gets a probability (https://github.com/unslothai/unsloth/pull/10616)",
         "    masked = y == -jnp.inf",
         "    masked = False & (y == -jnp.inf)",
     ),
@@ -73,7 +73,7 @@ OF_KEYWORDS = (
     Edit(
         "entropy_of_masked_class",
         ("VALUE-15",),
-        "0 * inf: a masked class makes the entropy NaN",
+        "0 * inf: a masked class makes the entropy NaN (https://github.com/huggingface/trl/issues/7221)",
         "    return jnp.where(x == -jnp.inf, 0, _peak(x) - x)",
         "    return _peak(x) - x",
     ),
@@ -97,5 +97,20 @@ OF_KEYWORDS = (
         "a misspelt convention is taken for the default",
         '    if smoothing not in ("others", "uniform"):',
         "    if False:",
+    ),
+    Edit(
+        "class_of_64_bits",
+        ("VALUE-14",),
+        "an index is returned as wide as the platform likes",
+        "jnp.argmax(logits, axis=-1).astype(jnp.int32)",
+        "jnp.argmax(logits, axis=-1)",
+    ),
+    Edit(
+        "declared_entropy_kept",
+        ("CONV-1",),
+        "a loss said to be torch's takes its shares e / V, but subtracts H",
+        '    return How(smoothing == "uniform", subtract_entropy, cap)',
+        "    return How(True, subtract_entropy, cap)",
+        declares="uniform no-entropy",
     ),
 )

@@ -1,54 +1,148 @@
-"""The mutants are real edits, every difference from t5x has one, and the suite tells them from good losses."""
+"""The mutants are real edits, every clause has one, and the suite tells them from good losses."""
+
+import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
-from lossproof.conformance import cli
 from lossproof.conformance._clauses import CLAUSES
-from lossproof.conformance.mutants import BENIGN, MUTANTS
-from lossproof.conformance.mutants._matrix import mutated_source
+from lossproof.conformance._result import FAIL, PASS, Result
+from lossproof.conformance.mutants import BENIGN, MUTANTS, Edit
+from lossproof.conformance.mutants._cli import mutants
+from lossproof.conformance.mutants._load import mutated_source
+from lossproof.conformance.mutants._matrix import Outcome, breaks, examine, idle_clauses
+from lossproof.conformance.mutants._report import summary, table, to_json
 
 NAMES = [edit.name for edit in (*MUTANTS, *BENIGN)]
+HARMLESS = next(edit for edit in BENIGN if edit.name == "logarithm_of_quotient")
+BROKEN = next(edit for edit in MUTANTS if edit.name == "packed_by_running_sums")
+
+
+@pytest.fixture
+def run():
+    """Runs the command in one worker."""
+    return lambda *words: CliRunner().invoke(mutants, [*words, "-n", "1"])
+
+
+def failure(*clauses, broken=(), verdict=FAIL):
+    """A result of some check."""
+    return Result("some.check[token-float32]", clauses, verdict, broken=broken or clauses)
 
 
 def test_names_are_unique():
-    """Otherwise one mutant hides behind another."""
+    """Fails when one mutant hides behind another."""
     assert len(set(NAMES)) == len(NAMES)
 
 
-@pytest.mark.parametrize("edit", MUTANTS, ids=lambda edit: edit.name)
-def test_a_mutant_changes_the_base_in_one_place_and_still_compiles(edit):
-    """A mutant that does not apply, or is a syntax error, proves nothing when it dies."""
+def test_there_are_as_many_as_promised():
+    """Fails when the matrix shrinks below 50 broken losses and 10 good ones."""
+    assert len(MUTANTS) >= 50
+    assert len(BENIGN) >= 10
+
+
+@pytest.mark.parametrize("edit", [*MUTANTS, *BENIGN], ids=lambda edit: edit.name)
+def test_an_edit_changes_the_base_in_one_place_and_still_compiles(edit):
+    """Fails when a mutant does not apply, or is a syntax error: it would prove nothing when it dies."""
     source = mutated_source(edit)
     compile(source, edit.name, "exec")
-    assert source != mutated_source(BENIGN[0])
+    assert edit.name == "base" or source != mutated_source(BENIGN[0])
+
+
+def test_no_two_edits_make_the_same_loss():
+    """Fails when a bug, or a good variant, counts twice."""
+    assert len({mutated_source(edit) for edit in (*MUTANTS, *BENIGN)}) == len(NAMES)
 
 
 def test_a_mutant_whose_text_is_gone_is_an_error():
-    """Otherwise a changed base would leave mutants that are the base itself."""
-    stale = MUTANTS[0].__class__("stale", ("VALUE-1",), "", "no such text", "")
+    """Fails when a changed base would leave mutants that are the base itself."""
+    stale = Edit("stale", ("VALUE-1",), "", "no such text", "")
     with pytest.raises(ValueError, match="is there 0 times"):
         mutated_source(stale)
 
 
-def test_mutants_cite_known_clauses_and_every_clause_that_applies_to_the_base():
-    """A clause without a mutant is a claim that nothing is seen to check."""
-    cited = {clause for edit in MUTANTS for clause in edit.clauses}
-    # CONV-1 is about targets of another convention, and the base keeps SPEC.md's.
-    assert set(CLAUSES) - {"CONV-1"} == cited
+def test_mutants_cite_every_clause_and_no_other():
+    """Fails when a clause has no mutant: a claim that nothing is seen to check."""
+    assert {clause for edit in MUTANTS for clause in edit.clauses} == set(CLAUSES)
+    assert [edit.name for edit in MUTANTS if not edit.clauses] == []
+    assert [edit.name for edit in BENIGN if edit.clauses] == []
 
 
-def test_the_command_reports_a_kill_with_its_check_and_clause():
-    """The matrix must say who killed what, and by which clause."""
-    result = CliRunner().invoke(cli, ["mutants", "packed_by_running_sums", "-n", "1"])
+def test_a_mutant_is_killed_when_each_clause_that_it_breaks_is_noticed():
+    """Fails when one noticed clause hides that another one is not."""
+    edit = replace(BROKEN, clauses=("NORM-7", "DIFF-13"))
+    assert not Outcome(edit).is_right
+    half = Outcome(edit, {"NORM-7": failure("NORM-7")})
+    assert not half.is_right
+    assert half.unnoticed == ["DIFF-13"]
+    assert Outcome(edit, {clause: failure(clause) for clause in edit.clauses}).is_right
+
+
+def test_only_a_failure_of_the_clause_itself_breaks_it():
+    """Fails when a check that passed, or that failed for another of its clauses, counts as a kill."""
+    assert breaks(failure("ACC-1", "VALUE-1"), "ACC-1")
+    assert not breaks(failure("ACC-1", "VALUE-1", broken=("ACC-1",)), "VALUE-1")
+    assert not breaks(failure("ACC-1", verdict=PASS), "ACC-1")
+    assert not breaks(failure("ACC-1"), "VALUE-1")
+
+
+def test_a_harmless_edit_survives():
+    """Fails when a mutant counts as killed although no check noticed it."""
+    outcome = examine(replace(HARMLESS, clauses=("NORM-2",)))
+    assert outcome.units > 0
+    assert outcome.unnoticed == ["NORM-2"]
+
+
+def test_clauses_that_kill_nothing_are_named():
+    """Fails when a run could be green with a clause that never killed."""
+    every = [Outcome(BROKEN, {clause: failure(clause)}) for clause in CLAUSES]
+    assert idle_clauses(every) == []
+    assert idle_clauses(every[1:]) == [next(iter(CLAUSES))]
+
+
+def test_the_command_reports_a_kill_with_its_check_and_clause(run, tmp_path):
+    """Fails when the matrix does not say who killed what, by which clause."""
+    result = run(BROKEN.name, "--json", str(tmp_path / "matrix.json"))
     assert result.exit_code == 0, result.output
     assert "factors.packed[factor-float32]" in result.output
-    assert "NORM-7" in result.output
+    assert "NORM-7 DIFF-13" in result.output
     assert "1 of 1 mutants killed" in result.output
+    (line,) = json.loads((tmp_path / "matrix.json").read_text(encoding="utf-8"))
+    assert line["verdict"] == "killed"
+    assert line["killed_by"]["NORM-7"] == "factors.packed[factor-float32]"
 
 
-def test_an_unknown_mutant_is_a_usage_error():
-    """A misspelled name must not pass as 0 of 0 killed."""
-    result = CliRunner().invoke(cli, ["mutants", "nobody"])
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (Outcome(BROKEN, {"NORM-7": failure("NORM-7")}), ("survived", "no check", "0 of 1 mutants killed")),
+        (Outcome(HARMLESS, alarm=failure("VALUE-3")), ("false alarm", "VALUE-3", "0 of 1 good losses pass")),
+        (Outcome(HARMLESS), ("passes", "1 of 1 good losses pass")),
+    ],
+)
+def test_the_matrix_names_survivors_and_false_alarms(monkeypatch, run, outcome, words):
+    """Fails when a survivor or a false alarm looks like success, or does not end with exit code 1."""
+    monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", lambda *_: [outcome])
+    result = run(outcome.edit.name)
+    assert result.exit_code == (not outcome.is_right)
+    assert [word for word in words if word not in result.output] == []
+    assert to_json([outcome])[0]["verdict"] in words
+    assert summary([outcome]) in result.output
+    assert table([outcome]).row_count >= 1
+
+
+def test_a_full_run_in_which_a_clause_kills_nothing_fails(monkeypatch, run):
+    """Fails when a clause without a kill is only missing from the matrix."""
+    outcomes = [Outcome(replace(BROKEN, clauses=(c,)), {c: failure(c)}) for c in CLAUSES if c != "ACC-6"]
+    monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", lambda *_: outcomes)
+    result = run()
+    assert result.exit_code == 1
+    assert "no mutant is killed by ACC-6" in result.output
+
+
+@pytest.mark.parametrize("words", [["nobody"], ["base", "--json", "no/such/folder/matrix.json"]])
+def test_a_bad_argument_is_a_usage_error(run, words):
+    """Fails when a misspelled name passes as 0 of 0 killed, or an unwritable file is found out after the run."""
+    result = run(*words)
     assert result.exit_code == 2
-    assert "unknown mutant 'nobody'" in result.output
+    assert words[-1] in result.output

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lossproof.conformance import Result, Summary
+from lossproof.conformance import Result, Summary, load_target
 from lossproof.conformance._case import TOKEN
 from lossproof.conformance._judge import Violation, VoidCaseError
 from lossproof.conformance._result import (
@@ -16,6 +16,7 @@ from lossproof.conformance._result import (
     UNSUPPORTED,
     VOID,
 )
+from lossproof.conformance._selection import selected_units
 from lossproof.conformance._units import Check, Unit, run_unit
 from lossproof.conformance.targets import Offer, Target, Unsupported
 
@@ -167,12 +168,20 @@ def test_a_good_loss_conforms(check, loss_file):
         ("raises", "raised ZeroDivisionError: division by zero"),
     ],
 )
-def test_a_broken_loss_does_not_conform(check, loss_file, end, words):
+def test_a_broken_loss_fails(loss_file, end, words):
     """Fails when a target that errs, in whatever way, passes or crashes the suite."""
-    answer = check(loss_file(end), only=[HARD])
+    (hard,) = selected_units([HARD])
+    found = run_unit(hard, load_target(loss_file(end)), "smoke", 0)
+    assert (found.verdict, found.broken) == (FAIL, ("VALUE-1",))
+    assert words in found.message
+
+
+def test_a_broken_loss_does_not_conform(check, loss_file):
+    """Fails when a breach is not said, or not with its clause."""
+    answer = check(loss_file("30 % off"), only=[HARD])
     assert answer.exit_code == 1, answer.output
     assert "does not conform" in answer.stdout and "VALUE-1 (hard targets)" in answer.stdout
-    assert words in answer.stdout
+    assert "times the allowed error" in answer.stdout
     assert "Traceback" not in answer.output
 
 

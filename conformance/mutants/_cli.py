@@ -1,0 +1,55 @@
+"""The command `lossproof mutants`."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lossproof.conformance._summary import CONFORMS, DOES_NOT_CONFORM, USAGE
+from lossproof.conformance.mutants._matrix import Outcome, idle_clauses, run_all, selected
+from lossproof.conformance.mutants._report import summary, table, to_json
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option(
+    "-n", "--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes.  [default: the cores]"
+)
+@click.option(
+    "--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Also writes the matrix."
+)
+def mutants(names: tuple[str, ...], workers: int, file: Path | None) -> None:
+    """Runs the suite against broken losses, which it must catch, and good ones, which it must let pass.
+
+    NAMES choose some; without, all are run. Exit codes: 0 every clause that a mutant breaks was noticed by a check that
+    cites it, no good loss was refused, and (without NAMES) every clause of the specification kills; 1 not so, 2 usage.
+    """
+    try:
+        edits = selected(names)
+        if file is not None:
+            file.write_text("", encoding="utf-8")  # found out before the run, not after
+    except (ValueError, OSError) as error:
+        click.echo(f"lossproof: {error}", err=True)
+        sys.exit(USAGE)
+    started = time.perf_counter()
+    columns = (TextColumn("mutants"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=len(edits))
+
+        def advance(_: Outcome) -> None:
+            progress.update(task, advance=1)
+
+        outcomes = run_all(edits, workers, advance)
+    if file is not None:
+        file.write_text(json.dumps(to_json(outcomes), indent=1) + "\n", encoding="utf-8")
+    Console(soft_wrap=True, width=max(110, Console().width)).print(table(outcomes))
+    click.echo(f"{summary(outcomes)}; {time.perf_counter() - started:.0f} s")
+    idle = [] if names else idle_clauses(outcomes)
+    if idle:
+        click.echo(f"no mutant is killed by {', '.join(idle)}: add one that breaks it, or a check that notices")
+    sys.exit(CONFORMS if all(outcome.is_right for outcome in outcomes) and not idle else DOES_NOT_CONFORM)
