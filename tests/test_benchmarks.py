@@ -53,6 +53,7 @@ def small_losses(tmp_path_factory):
     return runs
 
 
+@pytest.mark.thorough
 def test_losses_times_every_contestant_in_every_mode(small_losses):
     """Fails when a contestant, a setting or a mode drops out of the table, or a time is not stored."""
     for printed, group in small_losses:
@@ -69,6 +70,7 @@ def test_losses_times_every_contestant_in_every_mode(small_losses):
         assert f"V = {group['classes']}, N = 1, {group['dtype']}" in printed
 
 
+@pytest.mark.thorough
 def test_losses_holds_each_ratio_against_its_goal(small_losses):
     """Fails when a goal is not looked up, or met and missed are mistaken for each other."""
     plain, prime = (
@@ -94,6 +96,7 @@ def test_losses_holds_each_ratio_against_its_goal(small_losses):
         assert printed.splitlines()[-1] == f"goals: {met} met, {missed} missed, 0 not quoted"
 
 
+@pytest.mark.thorough
 def test_scaling_prints_the_cost_of_growing_sizes(tmp_path, monkeypatch, capsys):
     """Fails when the scaling tables do not run, or a size is left out that fits."""
     losses, path = imported("losses"), tmp_path / "scaling.json"
@@ -255,6 +258,7 @@ def small_accuracy(tmp_path_factory):
     return printed, json.loads(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.thorough
 def test_accuracy_measures_every_contestant_everywhere(small_accuracy):
     """Fails when a lead, an offset or a contestant drops out of the tables."""
     printed, stored = small_accuracy
@@ -266,6 +270,7 @@ def test_accuracy_measures_every_contestant_everywhere(small_accuracy):
     assert all(title in printed for title in ("confident: largest", "offset: largest", "total of 5000"))
 
 
+@pytest.mark.thorough
 def test_accuracy_sees_a_loss_of_zero(small_accuracy):
     """Fails when errors are not taken relative to the exact answer's own ulp, of which any number has 2^23 to 2^24."""
     _, stored = small_accuracy

@@ -68,13 +68,16 @@ def _compare(vector: golden.Case, answered: golden.Case, run: Run) -> None:
     run.require(outputs=["loss"], arguments=list(vector.inputs))
     case = _case(vector, run)
     cotangents = {name: _numpy(value) for name, value in vector.cotangents.items()}
-    arrays = {
-        name: (run.values(case)[name], answer) for name, answer in answered.answers.items() if name in offer.outputs
-    }
+    # A program with derivatives gives the values too: half the compiling. Whether these are the values without, the
+    # vectors about that tell, and the checks that draw their cases.
+    differentiates = cotangents and set(cotangents) <= set(offer.outputs)
     gradients = {}
-    if cotangents and set(cotangents) <= set(offer.outputs):
-        found = run.differentiate(case, cotangents)[1]
+    if differentiates:
+        outputs, found = run.differentiate(case, cotangents)
         gradients = {name: (found[name], answered.gradients[name]) for name in found if name in answered.gradients}
+    if not differentiates or {"VALUE-9", "DIFF-1"} & set(vector.clauses):
+        outputs = run.values(case)
+    arrays = {name: (outputs[name], answer) for name, answer in answered.answers.items() if name in offer.outputs}
     _judge(run, case, arrays, gradients, cotangents, "C")
     accurate = tuple(clause for clause in vector.clauses if f"{clause} ".startswith(_ACCURATE))
     if accurate:

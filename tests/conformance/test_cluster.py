@@ -75,6 +75,7 @@ def await_workers(address, count):
         client.wait_for_workers(count, timeout=60)
 
 
+@pytest.mark.thorough
 def test_a_cluster_gives_the_same_results(tmp_path):
     """Fails when where a unit runs changes what comes of it."""
     local = run(Request("lossproof", LEVEL, only=ONLY, workers=1), lambda _: None)
@@ -84,6 +85,7 @@ def test_a_cluster_gives_the_same_results(tmp_path):
     assert sorted(found, key=lambda r: r.unit) == sorted(local, key=lambda r: r.unit)
 
 
+@pytest.mark.thorough
 def test_a_killed_worker_loses_nothing_and_nothing_is_counted_twice(tmp_path):
     """Fails when the units of a worker that dies are lost, or come twice."""
     with cluster(tmp_path) as (address, _, workers):
@@ -101,6 +103,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_counted_twice(tmp_path):
     assert {result.verdict for result in found} == {"pass"}
 
 
+@pytest.mark.thorough
 def test_a_lost_scheduler_ends_the_run_and_keeps_what_came(tmp_path):
     """Fails when the command waits for ever for a scheduler that has gone."""
     found = []
@@ -117,6 +120,7 @@ def test_a_lost_scheduler_ends_the_run_and_keeps_what_came(tmp_path):
     assert 2 <= len(found) < len(units()) and len(set(found)) == len(found)
 
 
+@pytest.mark.thorough
 def test_units_go_where_the_resource_is(tmp_path):
     """Fails when a unit that needs a GPU is given to a worker without one, or waits for ever where there is none."""
     with cluster(tmp_path, workers=1, options=("--resources", "GPU=1")) as (address, _, _):
@@ -135,6 +139,7 @@ def test_no_scheduler_is_said_in_one_line(check, monkeypatch):
     assert "no scheduler answers at tcp://127.0.0.1:9" in answer.stderr and "Traceback" not in answer.output
 
 
+@pytest.mark.thorough
 def test_a_target_that_dies_has_an_error(tmp_path, loss_file):
     """Fails when a target that kills its worker ends the run, or is tried for ever."""
     options = ("--nanny", "--death-timeout", "60")

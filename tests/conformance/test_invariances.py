@@ -63,6 +63,7 @@ def only(name, dtype="float32"):
 
 
 @pytest.mark.parametrize(("name", "mutant", "clause"), BROKEN)
+@pytest.mark.thorough
 def test_a_loss_that_changes_where_nothing_may_is_caught(name, mutant, clause):
     """Fails when a check of an invariance passes a loss that breaks it, or blames another clause."""
     result = run_unit(only(name), load(EDITS[mutant]), "smoke", 0)
@@ -86,6 +87,7 @@ def test_one_device_is_not_several(monkeypatch):
     assert result.verdict == UNSUPPORTED, result
 
 
+@pytest.mark.thorough
 def test_several_devices_give_what_one_gives():
     """Fails when tokens are not spread, or a device's own part passes for the whole."""
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}

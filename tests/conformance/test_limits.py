@@ -40,9 +40,14 @@ def loss(logits, targets):
     [
         ("time.sleep(3600)", ("--timeout", "6"), "did not come back within 6 s"),
         # The regular expression engine holds the interpreter's lock, for longer than anybody waits.
-        ('re.match("(a+)+$", "a" * 64 + "b")', ("--timeout", "6"), "did not come back within 6 s"),
+        pytest.param(
+            're.match("(a+)+$", "a" * 64 + "b")',
+            ("--timeout", "6"),
+            "did not come back within 6 s",
+            marks=pytest.mark.thorough,
+        ),
         ("hoard.append(np.ones(2**28)); time.sleep(3600)", ("--memory", "1.5"), "more than 1.5 GiB of memory"),
-        ("os._exit(7)", (), "the target's process died"),
+        pytest.param("os._exit(7)", (), "the target's process died", marks=pytest.mark.thorough),
         ("os.kill(os.getpid(), 11)", (), "the target's process died"),
     ],
     ids=["sleeps", "spins", "hoards", "exits", "crashes"],

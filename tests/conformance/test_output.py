@@ -101,6 +101,7 @@ def steady(path):
     return json.dumps(document)
 
 
+@pytest.mark.thorough
 def test_an_interrupted_run_goes_on_and_gives_the_same_result(tmp_path):
     """Fails when a killed run loses what it had, counts it twice, or ends with another result."""
     words = [sys.executable, "-m", "lossproof", "check", "--level", "smoke", "-n", "1"]

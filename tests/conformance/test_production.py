@@ -101,6 +101,7 @@ def broken(name, mutant, level):
 
 
 @pytest.mark.parametrize(("name", "mutant", "clause"), SHORT)
+@pytest.mark.thorough
 def test_what_breaks_in_short_rows_is_caught_at_once(name, mutant, clause):
     """Fails when a check of production shapes passes a broken loss, or blames another clause."""
     result = broken(name, mutant, "smoke")
@@ -108,6 +109,7 @@ def test_what_breaks_in_short_rows_is_caught_at_once(name, mutant, clause):
 
 
 @pytest.mark.parametrize(("name", "mutant", "clause"), LONG)
+@pytest.mark.thorough
 def test_what_breaks_in_long_rows_alone_is_caught(name, mutant, clause, monkeypatch):
     """Fails when no check reaches the rows of production."""
     monkeypatch.setitem(production.SHAPES, "standard", ((8, 128256),))
