@@ -5,7 +5,7 @@
 Where to read: `checks/` asks the questions, one module per group of clauses; `_units.py` cuts them into units of
 work; `_run.py` is what a check works with; `targets/` are the implementations under test; `_draw.py` makes cases,
 `_exact.py` fetches the right answers, `lossproof.reference.bounds` says how large an error may be, `_judge.py`
-compares; `_survey.py` measures how accurate a target is, without a verdict. `_check.py` is the command: `_probe.py`
+compares; `_survey.py` measures how accurate a target is, without a verdict. `_check.py` is the command: `_identity.py`
 asks the target who it is, `_runner.py` runs the units in processes that `_guard.py` watches, `_cluster.py`
 elsewhere, `_output.py` and `_journal.py` keep them, `_summary.py` has the verdict, `_record.py` the JSON result,
 `_terminal.py` and `report/` show it. `mutants/` are the broken losses that prove the suite.

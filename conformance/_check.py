@@ -8,20 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lossproof.conformance import _probe, _record
+from lossproof.conformance import _identity, _record
 from lossproof.conformance._cluster import ClusterError, run_on_cluster
+from lossproof.conformance._command import USAGE, fail_usage, wide_console
 from lossproof.conformance._expectations import ExpectationError, Expectations, apply, idle, load_expectations
 from lossproof.conformance._output import Output, OutputError
 from lossproof.conformance._result import Result
 from lossproof.conformance._runner import MEMORY, PROGRAM, TIMEOUTS, Request, run
 from lossproof.conformance._selection import LEVELS, SelectionError, selected_units
-from lossproof.conformance._summary import BREACHES, CONFORMS, FLOORS, INTERNAL_ERROR, INTERRUPTED, USAGE, Summary
+from lossproof.conformance._summary import BREACHES, CONFORMS, FLOORS, INTERNAL_ERROR, INTERRUPTED, Summary
 from lossproof.conformance._terminal import Notes, print_summary
 from lossproof.conformance.targets import TargetError
 from lossproof.golden import GoldenError
@@ -62,8 +63,17 @@ _TIMES = ", ".join(f"{seconds:g} at {level}" for level, seconds in TIMEOUTS.item
     metavar="FOLDER",
     help="Where to write result.json, junit.xml and report.html; an interrupted run goes on from there.",
 )
-@click.option("--timeout", type=float, metavar="SECONDS", help=f"For each unit.  [default: {_TIMES}]")
-@click.option("--memory", type=float, default=MEMORY, show_default=True, metavar="GIB", help="That a process may hold.")
+@click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help=f"For each unit.  [default: {_TIMES}]"
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(0, min_open=True),
+    default=MEMORY,
+    show_default=True,
+    metavar="GIB",
+    help="That a process may hold.",
+)
 @click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler instead.")
 @click.option("--resource", multiple=True, metavar="NAME", help="A Dask resource that each unit takes, such as GPU.")
 def check(
@@ -91,7 +101,7 @@ def check(
     errors = Console(stderr=True)
     try:
         plan = Plan.made(request, expect, report)
-    except (TargetError, SelectionError, ExpectationError, OutputError, ValueError) as error:
+    except (TargetError, SelectionError, ExpectationError, OutputError) as error:
         fail_usage(str(error))
     except GoldenError as error:
         click.echo(f"lossproof: {error}", err=True)
@@ -152,12 +162,15 @@ class Plan:
         """Reads and tries what the request names; raises the errors of those who do it."""
         clock, started = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         units = {unit.id: unit.check.clauses for unit in selected_units(request.only, request.level)}
-        profile_named(request.profile)
+        try:
+            profile_named(request.profile)
+        except ValueError as error:
+            raise SelectionError(str(error)) from error
         expectations = load_expectations(expect) if expect else None
-        identity = _probe.identity(request.target, request.convention)
-        compared = ("target", "level", "seed", "convention", "profile")
+        identity = _identity.identity(request.target, request.convention)
+        compared = ("target", "level", "seed", "only", "convention", "profile")
         same = {name: getattr(request, name) for name in compared}
-        output = Output(report, {"request": same, "identity": identity, "versions": _probe.versions()}, units)
+        output = Output(report, {"request": same, "identity": identity, "versions": _identity.versions()}, units)
         return cls(request, units, identity, expectations, output, started, clock)
 
     def concluded(self, results: list[Result], output: Output) -> int:
@@ -194,7 +207,7 @@ class Plan:
 
     def _hint(self, results: list[Result]) -> str:
         smoothed = any("label_smoothing" in r.unit or "CONV-1" in r.broken for r in results if r.verdict in BREACHES)
-        return _probe.convention_hint(self.request.target, self.request.convention) if smoothed else ""
+        return _identity.convention_hint(self.request.target, self.request.convention) if smoothed else ""
 
 
 @contextlib.contextmanager
@@ -208,14 +221,3 @@ def _progress(console: Console, total: int) -> Iterator[Any]:
             progress.update(task, advance=1, failed=f"{len(failures)} failed" if failures else "")
 
         yield advance
-
-
-def wide_console() -> Console:
-    """Standard output, wide enough for the tables also where it is no terminal."""
-    return Console(soft_wrap=True, width=max(110, Console().width))
-
-
-def fail_usage(message: str) -> NoReturn:
-    """Ends the command with exit code 2 and one line."""
-    click.echo(f"lossproof: {message}", err=True)
-    sys.exit(USAGE)

@@ -2,7 +2,8 @@
 
 import click
 
-from lossproof.conformance._check import check, fail_usage
+from lossproof.conformance._check import check
+from lossproof.conformance._command import fail_usage
 from lossproof.conformance._explain import explain
 from lossproof.conformance._selection import LEVELS, SelectionError, selected_units
 from lossproof.conformance.mutants._cli import mutants

@@ -1,7 +1,6 @@
 """`lossproof explain`: what a clause says, why it matters, and an example."""
 
 import functools
-import sys
 import textwrap
 import tomllib
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from importlib import resources
 import click
 
 from lossproof.conformance._clauses import CLAUSES, GROUPS
+from lossproof.conformance._command import fail_usage
 from lossproof.conformance._nearest import nearest
-from lossproof.conformance._summary import USAGE
 
 _WIDTH = 100  # of lines that are long enough to be hard to read beyond
 
@@ -76,8 +75,7 @@ def explain(clause: str) -> None:
         click.echo("\n\n".join(_listed(group) for group in GROUPS if name in ("", group)))
     else:
         hint = nearest(clause, [*CLAUSES, *GROUPS]) or ": `lossproof explain` lists them"
-        click.echo(f"lossproof: there is no clause {clause!r}{hint}", err=True)
-        sys.exit(USAGE)
+        fail_usage(f"there is no clause {clause!r}{hint}")
 
 
 def explained(clause: str) -> str:

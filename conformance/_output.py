@@ -1,21 +1,25 @@
 """The folder of a report: what is kept while a run goes on, and the files at its end."""
 
+import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from lossproof.conformance._command import replace_file
 from lossproof.conformance._journal import Journal
 from lossproof.conformance._result import Result
-
-JOURNAL = "units.jsonl"
 
 
 class OutputError(Exception):
     """The folder cannot be written to; the message says why."""
+
+
+def journal_name(run: Mapping[str, Any]) -> str:
+    """A file for each kind of run, so that a narrower one does not take an interrupted one's results."""
+    digest = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
+    return f"units-{digest[:12]}.jsonl"
 
 
 class Output:
@@ -41,7 +45,7 @@ class Output:
             return
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._journal = Journal(folder / JOURNAL, run)
+            self._journal = Journal(folder / journal_name(run), run)
         except OSError as error:
             raise OutputError(f"cannot write to the report folder {str(folder)!r}: {error.strerror}") from error
         wanted = set(units)
@@ -76,7 +80,7 @@ class Output:
         }
         try:
             for name, content in contents.items():
-                _replace(self._folder / name, content)
+                replace_file(self._folder / name, content)
         except OSError as error:
             raise OutputError(f"cannot write to the report folder {str(self._folder)!r}: {error.strerror}") from error
         self._journal.remove()
@@ -90,15 +94,3 @@ class Output:
     ) -> None:
         if self._journal is not None:
             self._journal.close()
-
-
-def _replace(path: Path, content: str) -> None:
-    """Writes a file so that at any moment the old or the new one is there, whole."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}-", encoding="utf-8", delete=False
-    ) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)

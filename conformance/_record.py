@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lossproof.conformance._clauses import CLAUSES
-from lossproof.conformance._probe import versions
+from lossproof.conformance._identity import versions
 from lossproof.conformance._result import UNBOUNDED, ZERO, Result
-from lossproof.conformance._run import edge
 from lossproof.conformance._runner import Request
 from lossproof.conformance._summary import Summary
+from lossproof.conformance._tally import edge
 from lossproof.conformance.report import FORMAT
 
 _QUANTILES = (0.5, 0.9, 0.99, 1.0)
@@ -35,7 +35,7 @@ def document(
     Args:
       summary: of its results.
       request: what was asked for.
-      identity: of the target, from `_probe.identity`.
+      identity: of the target, from `_identity.identity`.
       started: when, in UTC.
       seconds: how long it took.
       expectations: what became of the entries of an expectations file.

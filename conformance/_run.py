@@ -1,9 +1,8 @@
 """One unit of work: a check, applied to one function and one dtype of a target."""
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import hypothesis
@@ -14,7 +13,7 @@ from lossproof.conformance._case import DENSE, OUTPUTS, Case
 from lossproof.conformance._draw import SHAPES, Options, cases, unit_cotangents
 from lossproof.conformance._exact import Exact, exact_gradients, exact_values
 from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void
-from lossproof.conformance._result import FARTHEST, UNBOUNDED, ZERO
+from lossproof.conformance._tally import Tally
 from lossproof.conformance.targets import Arrays, NotApplicable, Target, Unsupported
 from lossproof.conformance.targets._program import ProgramError, ProgramHangsError
 from lossproof.reference import FORMATS
@@ -33,53 +32,6 @@ EXAMPLES = {"smoke": 3, "standard": 20, "exhaustive": 2000}
 
 # The shape that smoke makes do with: most of a short run goes into compiling, once for each shape.
 QUICK = ((4, 16),)
-
-
-@dataclass
-class Tally:
-    """What a unit has seen.
-
-    Attributes:
-      cases: how many were judged.
-      values, gradients: the largest share of the bounds that they used.
-      worst: the case of the larger of the two.
-      call: the same, where it is known as a `Case`.
-      histogram: of the shares, for each of the two; the bins are those of `Result`.
-      survey: what a unit that measures has found.
-    """
-
-    cases: int = 0
-    values: float = 0.0
-    gradients: float = 0.0
-    worst: str = ""
-    call: Case | None = None
-    histogram: dict[str, dict[str, int]] = field(default_factory=dict)
-    survey: dict[str, Any] = field(default_factory=dict)
-
-    def add(self, quantity: str, share: float, description: str, call: Case | None = None) -> None:
-        """Notes the utilisation of one array; after the first violation nothing, as shrinking only repeats it."""
-        if max(self.values, self.gradients) > 1:
-            return
-        if share > max(self.values, self.gradients):
-            self.worst, self.call = description, call
-        setattr(self, quantity, max(getattr(self, quantity), share))
-        counts = self.histogram.setdefault(quantity, {})
-        counts[bin_of(share)] = counts.get(bin_of(share), 0) + 1
-
-
-def bin_of(share: float) -> str:
-    """The bin of a utilisation, by its upper edge 2^(n/2)."""
-    if share == 0 or math.isinf(share):
-        return ZERO if share == 0 else UNBOUNDED
-    n = math.ceil(2 * math.log2(share))
-    n += share > edge(n)  # the logarithm is rounded
-    n -= share <= edge(n - 1)
-    return str(min(max(n, -FARTHEST), FARTHEST))
-
-
-def edge(n: int) -> float:
-    """The upper edge of bin n."""
-    return float(2.0 ** (n / 2))
 
 
 class Run:
@@ -125,9 +77,13 @@ class Run:
             raise Unsupported(f"{self.target.name} declares another convention of label smoothing")
 
     def require_dtype(self) -> None:
-        """Raises Unsupported if the target does not declare logits of this type."""
+        """Raises Unsupported if the target does not declare logits of this type, or the profile does not know it."""
         if self.dtype not in self.target.dtypes:
             raise Unsupported(f"{self.target.name} declares no {self.dtype} logits")
+        try:
+            self.profile.of(self.dtype)
+        except ValueError as error:
+            raise Unsupported(str(error)) from error
 
     def require_departure(self) -> None:
         """Raises NotApplicable if the target's smoothing is SPEC.md's own."""

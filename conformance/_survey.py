@@ -19,7 +19,6 @@ from lossproof.conformance._survey_cases import Batch, batches
 from lossproof.conformance.targets import Unsupported
 from lossproof.reference import FORMATS, Convention, oracle
 from lossproof.reference.bounds import (
-    Bounds,
     Grade,
     before_final_rounding,
     smallest_normal,
@@ -83,7 +82,7 @@ def _values(run: Run, batch: Batch) -> Measured:
     apart = run.function == WEIGHTED
     cases = _tokens_apart(run, batch) if apart else [_as_called(run, batch.tokens)]
     losses = [_floats("loss", run.values(case)["loss"], () if apart else batch.leads.shape) for case in cases]
-    bounds = {grade: np.ravel([_bounds(run, case, grade).values()["loss"] for case in cases]) for grade in GRADES}
+    bounds = {grade: np.ravel([run.bounds(case, grade).values()["loss"] for case in cases]) for grade in GRADES}
     exact = _exact_losses(batch, run.target.convention)
     return _measure(batch, np.stack(losses).reshape(-1), exact, bounds, rounded_to=None)
 
@@ -95,7 +94,7 @@ def _gradients(run: Run, batch: Batch) -> Measured:
     if "logits" not in gradients:
         raise Unsupported(f"{run.target.name} has no derivative by logits")
     actual = _floats("the derivative by logits", gradients["logits"], case.logits.shape)
-    bounds = {grade: _bounds(run, case, grade).gradients(cotangents)["logits"] for grade in GRADES}
+    bounds = {grade: run.bounds(case, grade).gradients(cotangents)["logits"] for grade in GRADES}
     return _measure(batch, actual, _exact_gradients(batch, run.target.convention), bounds, rounded_to=run.dtype)
 
 
@@ -104,10 +103,6 @@ def _floats(name: str, actual: Any, shape: tuple[int, ...]) -> Array:
     if array.shape != shape or array.dtype.name not in FORMATS:
         raise Violation(f"{name} must be floats of the shape {shape}, got {array.dtype.name} {array.shape}")
     return array
-
-
-def _bounds(run: Run, case: Case, grade: Grade) -> Bounds:
-    return Bounds(case, run.target.convention, grade, run.profile)
 
 
 def _as_called(run: Run, tokens: Case) -> Case:

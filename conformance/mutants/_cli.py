@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lossproof.conformance._summary import CONFORMS, DOES_NOT_CONFORM, USAGE
+from lossproof.conformance._command import fail_usage, refuse_unwritable, replace_file, wide_console
+from lossproof.conformance._summary import CONFORMS, DOES_NOT_CONFORM
 from lossproof.conformance.mutants._matrix import Outcome, idle_clauses, run_all, selected
 from lossproof.conformance.mutants._report import summary, table, to_json
 
@@ -31,11 +32,10 @@ def mutants(names: tuple[str, ...], workers: int, file: Path | None) -> None:
     """
     try:
         edits = selected(names)
-        if file is not None:
-            file.write_text("", encoding="utf-8")  # found out before the run, not after
-    except (ValueError, OSError) as error:
-        click.echo(f"lossproof: {error}", err=True)
-        sys.exit(USAGE)
+    except ValueError as error:
+        fail_usage(str(error))
+    if file is not None:
+        refuse_unwritable(file)
     started = time.perf_counter()
     columns = (TextColumn("mutants"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -46,8 +46,8 @@ def mutants(names: tuple[str, ...], workers: int, file: Path | None) -> None:
 
         outcomes = run_all(edits, workers, advance)
     if file is not None:
-        file.write_text(json.dumps(to_json(outcomes), indent=1) + "\n", encoding="utf-8")
-    Console(soft_wrap=True, width=max(110, Console().width)).print(table(outcomes))
+        replace_file(file, json.dumps(to_json(outcomes), indent=1) + "\n")
+    wide_console().print(table(outcomes))
     click.echo(f"{summary(outcomes)}; {time.perf_counter() - started:.0f} s")
     idle = [] if names else idle_clauses(outcomes)
     if idle:

@@ -3,20 +3,10 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from lossproof.conformance._command import fail_usage, refuse_unwritable, replace_file, wide_console
 from lossproof.conformance.report._compare import compare, compare_html
 from lossproof.conformance.report._schema import DocumentError, read
-
-
-class _Refused(click.ClickException):
-    """Ends the command with one line, as usage errors do."""
-
-    exit_code = 2
-
-    def show(self, file: object = None) -> None:
-        """Prints the line."""
-        click.echo(f"lossproof: {self.message}", err=True)
 
 
 @click.command("compare")
@@ -30,10 +20,8 @@ def compare_command(results: tuple[Path, ...], page: Path | None) -> None:
     try:
         documents = [read(path / "result.json" if path.is_dir() else path) for path in results]
     except DocumentError as error:
-        raise _Refused(str(error)) from None
+        fail_usage(str(error))
     if page is not None:
-        try:
-            page.write_text(compare_html(documents), encoding="utf-8")
-        except OSError as error:
-            raise _Refused(f"{page} cannot be written: {error.strerror}") from None
-    Console(soft_wrap=True, width=max(110, Console().width)).print(compare(documents))
+        refuse_unwritable(page)
+        replace_file(page, compare_html(documents))
+    wide_console().print(compare(documents))

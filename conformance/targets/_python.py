@@ -1,5 +1,6 @@
 """Targets that are Python functions, whatever their arrays belong to."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -8,7 +9,7 @@ from lossproof.conformance.targets._target import Offer, Target
 from lossproof.reference import LOSSPROOF, Convention
 
 
-class PythonTarget(Target):
+class PythonTarget(Target, ABC):
     """Functions that take and return arrays; a class for each kind of array.
 
     Args:
@@ -40,14 +41,14 @@ class PythonTarget(Target):
         self.scalars_differentiable: bool = scalars_differentiable
 
     @classmethod
+    @abstractmethod
     def probe(cls, function: Callable[..., Any], arguments: Sequence[Any], device: str) -> Any:
         """What a function returns for NumPy arrays, converted; it may raise anything."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def is_array(cls, value: Any) -> bool:
         """Whether this is what the functions should return."""
-        raise NotImplementedError
 
     def named_results(self, case: Case, results: Any) -> dict[str, Any]:
         """The outputs that the call asks for, by name.

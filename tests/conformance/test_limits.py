@@ -78,7 +78,7 @@ def test_a_target_that_dies_everywhere_is_given_up(check, loss_file, monkeypatch
 @pytest.mark.parametrize("end", ["import os; os._exit(3)", "while True: pass"], ids=["exits", "hangs"])
 def test_a_target_that_dies_when_loaded_is_a_usage_error(check, tmp_path, monkeypatch, end):
     """Fails when a module that ends the process, or never loads, takes the command with it."""
-    monkeypatch.setattr("lossproof.conformance._probe._SECONDS", 5.0)
+    monkeypatch.setattr("lossproof.conformance._identity._SECONDS", 5.0)
     path = tmp_path / "ill.py"
     path.write_text(end + "\n", "utf-8")
     answer = check(f"{path}:loss", only=UNITS[:1])

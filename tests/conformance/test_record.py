@@ -8,7 +8,7 @@ import pytest
 from lossproof.conformance import Request, Result, Summary
 from lossproof.conformance._record import document, utilisation
 from lossproof.conformance._result import FAIL, FARTHEST, PASS, UNBOUNDED, ZERO
-from lossproof.conformance._run import Tally, bin_of
+from lossproof.conformance._tally import Tally, bin_of
 
 IDENTITY = {"target": {"name": "mine"}, "device": "cpu"}
 REQUEST = Request("mine.py:loss", only=("VALUE-1",), convention="uniform no-entropy")

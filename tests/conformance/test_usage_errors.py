@@ -1,9 +1,17 @@
 """Usage errors: exit code 2, one line that helps, no traceback."""
 
+import json
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from lossproof.conformance import cli
+
+SAMPLES = runpy.run_path(str(Path(__file__).with_name("_documents.py")))
 
 TWO_ARGUMENTS = "def loss(logits, targets, other): return logits\n"
 
@@ -98,3 +106,25 @@ def test_a_bad_option_is_a_usage_error(arguments):
     assert (answer.returncode, answer.stdout) == (2, "")
     assert "'huge' is not one of 'smoke', 'standard', 'exhaustive'" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("words", [["mutants", "base", "--json"], ["compare", "RESULT", "--html"]])
+def test_a_file_that_cannot_be_written_is_found_out_and_the_old_one_stays(tmp_path, words):
+    """Fails when a long run ends with nowhere to write, or a refused one empties the file that was there."""
+    result = tmp_path / "result.json"
+    result.write_text(json.dumps(SAMPLES["conforming"]()), "utf-8")
+    given = [str(result) if word == "RESULT" else word for word in words]
+    answer = CliRunner().invoke(cli, [*given, str(tmp_path / "nowhere" / "file")])
+    assert answer.exit_code == 2, answer.output
+    assert answer.stderr.startswith("lossproof: ") and "cannot be written: No such file" in answer.stderr
+    kept = tmp_path / "kept"
+    kept.write_text("old", "utf-8")
+    answer = CliRunner().invoke(cli, [given[0], "no such name", *given[2:], str(kept)])
+    assert answer.exit_code == 2 and kept.read_text("utf-8") == "old"
+
+
+@pytest.mark.parametrize("option", ["--timeout", "--memory"])
+def test_a_limit_must_be_positive(check, option):
+    """Fails when a limit of 0 kills every unit and calls it a verdict."""
+    answer = check("lossproof", option, "0")
+    assert answer.exit_code == 2 and option in answer.stderr

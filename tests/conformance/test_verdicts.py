@@ -19,6 +19,7 @@ from lossproof.conformance._result import (
 from lossproof.conformance._selection import selected_units
 from lossproof.conformance._units import Check, Unit, run_unit
 from lossproof.conformance.targets import Offer, Target, Unsupported
+from lossproof.reference.bounds import profile, profile_names
 
 HARD = "values.hard_targets[token-float32]"
 
@@ -205,3 +206,12 @@ def test_the_printed_command_repeats_the_failure(check, repeat, loss_file):
     command = next(line for line in first.stdout.splitlines() if "again: " in line)
     for words in ("--level smoke", "--seed 11", f"--only '{HARD}'", "--convention 'uniform no-entropy'"):
         assert words in command
+
+
+def test_a_type_that_the_profile_does_not_know_is_unsupported():
+    """Fails when a platform without float64 makes the suite fail instead of leaving float64 out."""
+    check = Check("group.name", ("VALUE-1",), (TOKEN,), ("float64",), lambda run: setattr(run.tally, "cases", 1))
+    tpu = next(profile(name) for name in profile_names() if profile(name).float64 is None)
+    found = run_unit(Unit(check, TOKEN, "float64"), Silent(), "smoke", 0, tpu)
+    assert found.verdict == UNSUPPORTED and "knows nothing of float64" in found.message
+    assert run_unit(Unit(check, TOKEN, "float64"), Silent(), "smoke", 0).verdict == PASS
