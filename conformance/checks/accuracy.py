@@ -23,7 +23,7 @@ def confident(run: Run) -> None:
     )
 
 
-@check("accuracy.common_offset", "ACC-2", dtypes=tuple(DTYPES))
+@check("accuracy.common_offset", "ACC-2", dtypes=tuple(DTYPES), is_quick=False)
 def common_offset(run: Run) -> None:
     """Logits around 1e3, 1e4, 1e5 are as good as logits around 0."""
     run.require(outputs=["loss"])
@@ -63,7 +63,7 @@ def one_rounding(run: Run) -> None:
     run.explore(st.tuples(run.cases(Options(z_loss=True)), st.integers(0, 2**16)), examine)
 
 
-@check("accuracy.totals", "ACC-4", functions=[WEIGHTED], dtypes=["float32"])
+@check("accuracy.totals", "ACC-4", functions=[WEIGHTED], dtypes=["float32"], is_quick=False)
 def totals(run: Run) -> None:
     """One large loss and thousands of small ones: none of the small is lost."""
     run.require(outputs=["loss"])

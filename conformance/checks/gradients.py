@@ -84,7 +84,7 @@ def every_cotangent(run: Run) -> None:
     run.explore(st.tuples(run.cases(options), st.integers(0, 2**32 - 1), subsets), examine)
 
 
-@check("gradients.jvp", "GRAD-8", "DIFF-11")
+@check("gradients.jvp", "GRAD-8", "DIFF-11", is_quick=False)
 def forward_mode(run: Run) -> None:
     """The directional derivative is the gradient times the direction."""
     run.require(outputs=["loss"])
@@ -154,7 +154,7 @@ def transforms(run: Run) -> None:
     run.explore(run.cases(run.everything, shapes=shapes), examine, 0.3)
 
 
-@check("gradients.mixed", "GRAD-11", functions=[WEIGHTED], dtypes=["float32", "float64"])
+@check("gradients.mixed", "GRAD-11", functions=[WEIGHTED], dtypes=["float32", "float64"], is_quick=False)
 def mixed(run: Run) -> None:
     """The derivative of the logits gradient by the weights, where learning of weights starts: at 0."""
     run.require(outputs=["loss"], arguments=["weights"])

@@ -141,7 +141,7 @@ def token_order(run: Run) -> None:
     run.explore(st.tuples(run.cases(run.everything, shapes=SHAPE, kinds=["normal", "wide"]), SEEDS), examine, 0.4)
 
 
-@check("invariances.class_order", "VALUE-1", "GRAD-1", functions=HARD, dtypes=tuple(DTYPES))
+@check("invariances.class_order", "VALUE-1", "GRAD-1", functions=HARD, dtypes=tuple(DTYPES), is_quick=False)
 def class_order(run: Run) -> None:
     """Classes and targets renumbered: entries of the gradient move along, values stay."""
     run.require(outputs=["loss"])
@@ -191,7 +191,7 @@ def batch_cut(run: Run) -> None:
     run.explore(st.tuples(run.cases(run.everything, shapes=BATCH, kinds=["normal", "wide"]), SEEDS), examine, 0.4)
 
 
-@check("invariances.shape", "SHAPE-1", functions=[TOKEN, DENSE], dtypes=ONE)
+@check("invariances.shape", "SHAPE-1", functions=[TOKEN, DENSE], dtypes=ONE, is_quick=False)
 def shape(run: Run) -> None:
     """[2, 3, V] is two batches of [3, V], and one of [6, V]: axes of tokens are nothing but their order."""
     run.require(outputs=["loss"])
@@ -246,7 +246,7 @@ def _behind(array: Array, value: float) -> Array:
     return np.stack([array[0], np.full_like(array[1], value)])
 
 
-@check("invariances.padding_classes", "STATE-1", "DIFF-2", dtypes=TWO)
+@check("invariances.padding_classes", "STATE-1", "DIFF-2", dtypes=TWO, is_quick=False)
 def padding_classes(run: Run) -> None:
     """Columns of -inf behind the vocabulary: values stay, and the gradient there is 0. At any offset: no finite number
     stands in for -inf.

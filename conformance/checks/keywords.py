@@ -41,7 +41,7 @@ def _with_keywords(run: Run, options: Options, **keywords: Any) -> st.SearchStra
     return run.cases(options, shapes=SHAPE).map(lambda case: case.with_inputs(**keywords))
 
 
-@check("conventions.keywords", "CONV-2", functions=[TOKEN], dtypes=["float32"])
+@check("conventions.keywords", "CONV-2", functions=[TOKEN], dtypes=["float32"], is_quick=False)
 def conventions(run: Run) -> None:
     """e / V on every class, and no entropy constant, in values and in derivatives by the logits and by e."""
     run.require(outputs=["loss"], arguments=["label_smoothing", "smoothing", "subtract_entropy"])
@@ -63,14 +63,22 @@ def softcap(run: Run) -> None:
     run.explore(planted, lambda case: _differentiated(run, case, unit_cotangents(case)), 0.3)
 
 
-@check("gradients.hvp_through_softcap", "GRAD-12", "GRAD-9", functions=[TOKEN], dtypes=["float32"])
+@check("gradients.hvp_through_softcap", "GRAD-12", "GRAD-9", functions=[TOKEN], dtypes=["float32"], is_quick=False)
 def softcap_curvature(run: Run) -> None:
     """The second derivative of the soft-cap is part of Hessian-vector products."""
     run.require(outputs=["loss"], arguments=["logit_softcap"])
     explore_hvp(run, _with_keywords(run, run.everything, logit_softcap=CAPS[run.dtype]), ("forward-over-reverse",))
 
 
-@check("values.keywords_of_totals", "CONV-2", "VALUE-11", "GRAD-12", functions=[WEIGHTED], dtypes=["float32"])
+@check(
+    "values.keywords_of_totals",
+    "CONV-2",
+    "VALUE-11",
+    "GRAD-12",
+    functions=[WEIGHTED],
+    dtypes=["float32"],
+    is_quick=False,
+)
 def totals(run: Run) -> None:
     """Another convention and a soft-cap in a total, together."""
     keywords = {"smoothing": "uniform", "subtract_entropy": False, "logit_softcap": CAPS[run.dtype]}
@@ -89,7 +97,7 @@ def _with_special_logits(case: Case, seed: int) -> Case:
     return case.with_inputs(logits=logits)
 
 
-@check("values.dense_targets_by_keyword", "VALUE-12", functions=HARD, dtypes=["float32"])
+@check("values.dense_targets_by_keyword", "VALUE-12", functions=HARD, dtypes=["float32"], is_quick=False)
 def dense_targets(run: Run) -> None:
     """Any real targets, in tokens and in totals; a total's weight 0 hides a NaN."""
     run.require(outputs=["loss"])

@@ -114,7 +114,7 @@ def _every_weight_type(run: Run) -> None:
         run.check_values(Case(run.function, {"logits": logits, "targets": targets, "weights": weights}), ["loss"])
 
 
-@check("shapes.output_types", "SHAPE-3", "DIFF-12", dtypes=tuple(DTYPES))
+@check("shapes.output_types", "SHAPE-3", "DIFF-12", dtypes=tuple(DTYPES), is_quick=False)
 def output_types(run: Run) -> None:
     """Values are float32 (float64); a gradient is of its argument's type."""
     run.require(outputs=["loss"])
