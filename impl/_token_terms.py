@@ -155,7 +155,7 @@ def _along_logits(form: Form, inputs: Inputs, dead: Array, row: SoftmaxRow, dlog
         below = x - row.peak[..., None]
         exponential = exp(below)
         if form.softcap is None and inputs.logits.dtype == x.dtype:  # of 16 bits, the difference is exact or exp is 0
-            exponential = exponential * (1.0 + _rounding_of_difference(x, row.peak[..., None], below))
+            exponential = exponential + exponential * _rounding_of_difference(x, row.peak[..., None], below)
         probability = exponential / row.total[..., None]
         z_loss, none = (jnp.where(dead, 0.0, each) for each in (inputs.z_loss, 0.0))
         # The product with p comes first: 2 k lse alone may overflow where p is 0.  [STATE-4]
