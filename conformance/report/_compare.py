@@ -14,6 +14,7 @@ from lossproof.conformance.report._html import render
 from lossproof.conformance.report._schema import Document
 from lossproof.conformance.report._text import clean, counted, number
 
+_WIDEST_WORD = len(f"{_view.SYMBOLS[UNSUPPORTED]} {UNSUPPORTED}")
 _STYLES = {**dict.fromkeys(_view.BREACHES, "bold red"), PASS: "green", UNSUPPORTED: "dim"}
 
 
@@ -104,9 +105,9 @@ def compare_html(documents: Sequence[Document]) -> str:
 def _table(*headings: str, comparison: Comparison) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in headings:
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, no_wrap=heading != "about")
     for column in comparison.columns:
-        table.add_column(Text(clean(column.name)), overflow="fold")
+        table.add_column(Text(clean(column.name)), overflow="fold", min_width=_WIDEST_WORD)
     return table
 
 

@@ -58,6 +58,18 @@ def test_targets_are_side_by_side():
     assert not any(line.startswith("note:") for line in lines)
 
 
+def test_verdicts_of_many_targets_stay_whole():
+    """Fails when a narrow terminal cuts "unsupported" in two."""
+    without = SAMPLES["conforming"]()
+    for clause in without["clauses"]:
+        clause["verdict"] = "unsupported"
+    console = Console(width=110, soft_wrap=True)
+    with console.capture() as captured:
+        console.print(report.compare([SAMPLES["failing"](), *[without] * 5]))
+    rows = [line for line in captured.get().splitlines() if line.startswith("STATE-1 ")]
+    assert [row.count("– unsupported") for row in rows] == [5]
+
+
 def test_all_is_said_when_nothing_is_broken():
     """Fails when targets without a breach leave an empty table."""
     lines = shown(SAMPLES["conforming"](), SAMPLES["conforming"]("mine"))
