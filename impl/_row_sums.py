@@ -151,7 +151,7 @@ def _copied(logits: Array, highest: Array, length: int, gaps: Gaps, softcap: flo
     size = count // groups
     rows = max(1, min(count // PARTS, COPIED // classes) // groups)
     grouped, peaks = logits.reshape(groups, size, classes), highest.reshape(groups, size)
-    in_range = logits.dtype == jnp.float16 and softcap is None  # whatever the gaps: to scale each costs a third
+    in_range = logits.dtype == jnp.float16 and softcap is None  # their sum is, too; to scale each costs a third
 
     def sums(x: Array, m: Array) -> tuple[Array, ...]:
         m = m[..., None, None]

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from lossproof.conformance import Request
+from lossproof.conformance._check import Plan
 from lossproof.conformance._journal import Journal
 from lossproof.conformance._output import Output, OutputError
 from lossproof.conformance._result import INTERNAL, PASS, Result
@@ -76,12 +78,13 @@ def test_what_the_suite_failed_in_is_run_again(tmp_path):
 
 def test_a_narrower_run_leaves_what_an_interrupted_one_had(tmp_path, check):
     """Fails when looking at one unit costs the results of hours."""
-    interrupted = Output(tmp_path, RUN, ["a"])
-    with interrupted:
-        interrupted.keep(result("a"))
-    assert check("lossproof", "--report", str(tmp_path), only=["shapes.mismatch[token-float32]"]).exit_code == 0
-    with Output(tmp_path, RUN, ["a", "b"]) as again:
-        assert again.finished == {"a": result("a")}
+    quick, other = "shapes.mismatch[token-float32]", "values.one_value[token-float32]"
+    request = Request("lossproof", level="smoke", only=(quick, other))
+    with Plan.made(request, None, tmp_path).output as interrupted:
+        interrupted.keep(result(other))
+    assert check("lossproof", "--report", str(tmp_path), only=[quick]).exit_code == 0
+    with Plan.made(request, None, tmp_path).output as again:
+        assert again.finished == {other: result(other)}
 
 
 def test_a_folder_that_cannot_be_written_to_is_found_out_first(tmp_path, check):

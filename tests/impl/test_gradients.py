@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lossproof import compute_weighted_cross_entropy, cross_entropy_with_logits, token_cross_entropy
+from lossproof.impl._class_targets import _with_target
 
 from ._formulas import hard, token
 from ._ulps import assert_within, loss_roundings, row_roundings
@@ -194,3 +195,15 @@ def test_forward_and_reverse_are_the_same_map():
     back = sum(part.sum() for part in parts)
     scale = sum(np.abs(part).sum() for part in parts)
     assert_within(there, back, 2 * float(row_roundings(X).max()) + ROUNDINGS, scale)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_entry_of_the_target_is_put_in_its_place_bit_for_bit(dtype):
+    """Breaks if a bit of an entry is lost, or if the place is told by arithmetic, in which 0 * inf is NaN (ACC-3)."""
+    with jax.enable_x64(dtype is np.float64):
+        others = jnp.asarray([[1.1, -np.inf, -0.0], [np.nan, 1e-40, np.inf], [2.2, 3.3, 4.4]], dtype)
+        targets, of_target = jnp.array([0, 2, -1], jnp.int32), jnp.asarray([np.inf, -1 / 3, 7.0], dtype)
+        expected = np.array(others)
+        expected[[0, 1], [0, 2]] = of_target[:2]
+        found = np.asarray(_with_target(others, targets, of_target))
+        assert found.dtype == dtype and found.tobytes() == expected.tobytes()
