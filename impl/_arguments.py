@@ -9,6 +9,8 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
+from lossproof.impl._partitioning import beside
+
 _LOGITS_TYPES = ("bfloat16", "float16", "float32", "float64")
 _FACTOR_HINT = "; get_loss_normalizing_factor_and_weights turns a special factor into one"
 
@@ -16,9 +18,11 @@ ArgumentArray: TypeAlias = Array | np.ndarray[Any, Any]
 
 
 def as_array(value: object) -> ArgumentArray:
-    """An array as it came, or what numpy makes of a number or a list."""
-    if isinstance(value, Array | np.ndarray):
+    """An array as it came, in the byte order of this machine, or what numpy makes of a number or a list."""
+    if isinstance(value, Array):
         return value
+    if isinstance(value, np.ndarray):
+        return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
     if hasattr(value, "__jax_array__"):
         return jnp.asarray(value)
     try:
@@ -46,16 +50,16 @@ def canonical_logits(value: object) -> Array:
     return cast(logits, jnp.dtype(jax.dtypes.canonicalize_dtype(logits.dtype)))
 
 
-def canonical_targets(value: object, logits: Array) -> Array:
+def canonical_targets(value: object, logits: Array, classes: int) -> Array:
     """Targets as int32, -1 where they are outside [0, V) (SHAPE-1, SHAPE-2, EXCL-2)."""
     targets = as_array(value)
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(
             "targets must be class numbers of an integer type or dense targets of a floating type, got "
-            f"targets.dtype={targets.dtype}: convert them with targets.astype(jnp.int32)."
+            f"targets.dtype={targets.dtype}: convert them with targets.astype(jnp."
+            f"{'float32' if targets.shape == logits.shape else 'int32'})."
         )
     _check_shape("targets", targets, logits)
-    classes = logits.shape[-1]
     if targets.dtype.itemsize < np.dtype(np.int32).itemsize:  # in int8, V itself would wrap
         targets = targets.astype(np.int32)
     if isinstance(targets, Array):
@@ -69,7 +73,7 @@ def canonical_targets(value: object, logits: Array) -> Array:
 def canonical_weights(value: object, logits: Array, carried: jnp.dtype) -> Array:
     """Weights [...] in the carried type; 1 without weights (SHAPE-1, SHAPE-2)."""
     if value is None:
-        return jnp.ones(logits.shape[:-1], carried)  # [VALUE-5]
+        return beside(logits, jnp.ones(logits.shape[:-1], carried))  # [VALUE-5]
     weights = _real_array("weights", value)
     _check_shape("weights", weights, logits)
     return cast(weights, carried)
@@ -134,9 +138,11 @@ def _real_array(name: str, value: object) -> ArgumentArray:
 
 def _check_shape(name: str, array: ArgumentArray, logits: Array) -> None:
     if array.shape != logits.shape[:-1]:
+        dense = name == "targets" and array.shape == logits.shape
+        hint = ": weights over the classes, one-hot ones too, are of a floating type: targets.astype(jnp.float32)"
         raise ValueError(
             f"{name} must have the shape of logits without its last axis: logits {logits.shape} need {name} "
-            f"{logits.shape[:-1]}, got {array.shape}."
+            f"{logits.shape[:-1]}, got {array.shape}{hint if dense else ''}."
         )
 
 

@@ -1,13 +1,19 @@
 """The formulas of dense targets."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lossproof.impl._along_classes import read_again
+from lossproof.impl._class_axis import over_devices
 from lossproof.impl._class_sums import all_finite
 from lossproof.impl._form import Form
+from lossproof.impl._partitioning import beside
 from lossproof.impl._softmax_row import SoftmaxRow, softmax_row
 from lossproof.impl._tangents import times
+from lossproof.impl._xla_rows import capped
 
 
 def is_dense(targets: Array) -> bool:
@@ -16,27 +22,50 @@ def is_dense(targets: Array) -> bool:
 
 
 def dense_row(form: Form, logits: Array, targets: Array) -> SoftmaxRow:
-    """The row of each token, NaN where a target is not finite (STATE-3); what it has of a target is of no use."""
-    row = softmax_row(form, logits, jnp.zeros(logits.shape[:-1], jnp.int32))
-    finite = all_finite(targets)
-    return SoftmaxRow(*(jnp.where(finite, value, jnp.nan) for value in row))
+    """The row of each token, undefined where a target is not finite (STATE-3); what it has of a target is of no use."""
+    row = softmax_row(form, logits, beside(logits, jnp.zeros(logits.shape[:-1], jnp.int32)))
+    return row._replace(is_defined=row.is_defined & all_finite(form, targets))
 
 
-def xent_slopes(logits: Array, targets: Array, mass: Array, row: SoftmaxRow, exponential: Array) -> Array:
+def xent_slopes(y: Array, exponential: Array, rows: tuple[Array, ...], scalars: tuple[Array, ...]) -> Array:
     """The derivative of xent by the logits after the cap, [..., V].
 
     Q p_j - q_j, in the form that keeps the digits where q_j is all of Q (GRAD-1, ACC-3, DIFF-9).
+
+    Args:
+        y: the logits before the cap.
+        exponential: exp(x_j - m).
+        rows: the targets q, [..., V].
+        scalars: Q, s, s without the peak, and the largest logit before the cap, each [...].
     """
-    total = row.total[..., None]
+    (targets,), (mass, total, rest, largest) = rows, (scalar[..., None] for scalar in scalars)
     probability = exponential / total
-    # At the peak 1 - p_j is r / s; what is added there is 0, and has the derivative by the peak's own term.  [GRAD-9]
-    of_peak = (row.rest[..., None] + (jax.lax.stop_gradient(exponential) - exponential)) / total
-    complement = jnp.where(logits == row.largest[..., None], of_peak, 1.0 - probability)
-    return (mass[..., None] - targets) * probability - targets * complement
+    # At the peak 1 - p_j is r / s; what is added there has the derivative by the peak's own term.  [GRAD-9]
+    of_peak = (rest - _nothing_but_derivative(exponential)) / total
+    most = jax.lax.stop_gradient(jnp.minimum((largest - y) * 2.0**100, 1.0))
+    complement = most * (1.0 - probability) + (1.0 - most) * of_peak
+    return (mass - targets) * probability - targets * complement
 
 
-@jax.checkpoint
-def along_targets(x: Array, row: SoftmaxRow, dtargets: Array) -> Array:
-    """The tangent of xent, from the logits after the cap (GRAD-6)."""
-    half = (0.5 * row.peak[..., None] - 0.5 * x) + (0.5 * row.log_total)[..., None]
-    return jnp.sum(times(2.0 * half, dtargets), axis=-1)
+@jax.custom_jvp
+def _nothing_but_derivative(value: Array) -> Array:
+    """0 with the derivative of the value. As value - stop_gradient(value), XLA:CPU would write the value."""
+    return jnp.zeros_like(value)
+
+
+@_nothing_but_derivative.defjvp
+def _nothing_but_derivative_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return jnp.zeros_like(primals[0]), tangents[0]
+
+
+def along_targets(form: Form, logits: Array, dead: Array, row: SoftmaxRow, dtargets: Array) -> Array:
+    """The tangent of xent by the targets (GRAD-6)."""
+
+    @partial(jax.checkpoint, prevent_cse=False)
+    def along(logits: Array, dead: Array, peak: Array, log_total: Array, dtargets: Array) -> Array:
+        logits, dead, peak, log_total = read_again(form, (logits, dead, peak, log_total))
+        x = capped(jnp.where(dead[..., None], 1.0, logits.astype(peak.dtype)), form.softcap)
+        half = (0.5 * peak[..., None] - 0.5 * x) + (0.5 * log_total)[..., None]
+        return jnp.sum(times(2.0 * half, dtargets), axis=-1)
+
+    return over_devices(form, along(logits, dead, row.peak, row.log_total, dtargets))

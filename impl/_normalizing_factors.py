@@ -8,11 +8,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 
 from lossproof.impl._arguments import ArgumentArray, as_array, cast
+from lossproof.impl._partitioning import partitioned, total
 from lossproof.impl._segments import numbered, row_sums, segment_sums
-from lossproof.impl._softmax import carried_type
+from lossproof.impl._softmax import carried_type, known_size
 from lossproof.impl._sums import exact_sum, headroom
 
 
@@ -59,13 +61,14 @@ def convert_special_loss_normalizing_factor_to_enum(x: str) -> SpecialLossNormal
 
 
 def get_loss_normalizing_factor_and_weights(
-    loss_normalizing_factor: float | str | SpecialLossNormalizingFactor | None,
+    loss_normalizing_factor: float | str | enum.Enum | None,
     batch: Mapping[str, ArrayLike],
 ) -> tuple[ArrayLike | None, ArrayLike | None]:
     """The number to divide the loss by and the weights of the tokens.
 
     Args:
-        loss_normalizing_factor: a number or None, which pass through, or a special factor or its name in any case.
+        loss_normalizing_factor: a number or None, which pass through, or a special factor or its name in any case. A
+            member of another enumeration, such as t5x's own, is taken by its name.
         batch: arrays [..., T] by name. decoder_loss_weights (real) or else decoder_target_tokens (integer, 0 for
             padding) give the weights; NUM_TOTAL_TARGET_TOKENS needs decoder_target_tokens; with decoder_segment_ids
             rows hold several sequences each for AVERAGE_PER_SEQUENCE, which then needs decoder_positions.
@@ -87,6 +90,8 @@ def get_loss_normalizing_factor_and_weights(
     References:
         SPEC.md, clauses NORM-1 to NORM-7 and DIFF-13.
     """
+    if isinstance(loss_normalizing_factor, enum.Enum):  # another library's, t5x's own for instance
+        loss_normalizing_factor = loss_normalizing_factor.name
     if isinstance(loss_normalizing_factor, str):
         loss_normalizing_factor = convert_special_loss_normalizing_factor_to_enum(loss_normalizing_factor)
     if not isinstance(loss_normalizing_factor, SpecialLossNormalizingFactor):
@@ -121,13 +126,19 @@ def _packing(weights: ArrayLike, batch: Mapping[str, ArrayLike]) -> _Packing | N
     return _Packing(numbered(segment_ids), jnp.asarray(positions == 0))
 
 
-_jitted_sum = jax.jit(exact_sum)
+@jax.jit
+def _jitted_sum(weights: Array) -> Array:
+    return partitioned(exact_sum, weights, total)(weights)
 
 
 @jax.jit
 def _jitted_average(weights: Array, packing: _Packing | None) -> tuple[Array, Array]:
     """Each weight as a share of the sum over its sequence, and the sum of the shares, in the order (sum, shares)."""
-    if weights.size == 0:
+    return partitioned(_average, weights, lambda spec: (PartitionSpec(), PartitionSpec(*spec)))(weights, packing)
+
+
+def _average(weights: Array, packing: _Packing | None) -> tuple[Array, Array]:
+    if known_size(weights.shape) == 0:
         return exact_sum(weights), weights
     if packing is not None:
         weights = jnp.where(packing.segment_ids == 0, 0.0, weights)

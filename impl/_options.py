@@ -6,6 +6,7 @@ from typing import TypeGuard
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 
 from lossproof.impl._form import Spread
@@ -75,13 +76,38 @@ def canonical_also(also: object) -> frozenset[str]:
     return names
 
 
-def check_implementation(implementation: object) -> None:
-    """Refuses an implementation that is not there."""
-    if implementation is not None and implementation not in _IMPLEMENTATIONS:
-        raise ValueError(
-            f"implementation must be None (the best for the platform) or one of {_listed(_IMPLEMENTATIONS)}, got "
-            f"implementation={implementation!r}."
+def canonical_axis_name(axis_name: object) -> tuple[str, ...]:
+    """The mesh axes that the classes are split over, all of which the call is inside of; none for None (SHAPE-8)."""
+    if axis_name is None:
+        return ()
+    names = axis_name if isinstance(axis_name, tuple | list) else (axis_name,)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"axis_name must be the name of a mesh axis, a sequence of names or None, got axis_name={axis_name!r}: "
+            "pass the axis over which the classes are split, 'model' for instance."
         )
+    if len(set(names)) < len(names):
+        raise ValueError(f"axis_name must name an axis once, got axis_name={axis_name!r}: leave the repeated one out.")
+    for name in names:
+        try:
+            lax.axis_size(name)
+        except NameError:
+            raise ValueError(
+                f"axis_name must be an axis that the call is inside of, got axis_name={name!r}: call the loss inside "
+                "jax.shard_map over a mesh with that axis, with logits split over it in their last axis; or leave "
+                "axis_name out, and under jit the compiler splits the work as the logits are split."
+            ) from None
+    return tuple(names)
+
+
+def canonical_implementation(implementation: object) -> str | None:
+    """An implementation that is there."""
+    if implementation is None or (isinstance(implementation, str) and implementation in _IMPLEMENTATIONS):
+        return implementation
+    raise ValueError(
+        f"implementation must be None (the best for the platform) or one of {_listed(_IMPLEMENTATIONS)}, got "
+        f"implementation={implementation!r}."
+    )
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from lossproof.impl._arguments import (
@@ -14,15 +16,17 @@ from lossproof.impl._arguments import (
     canonical_targets,
     concrete_label_smoothing,
 )
-from lossproof.impl._form import Form, Spread
+from lossproof.impl._class_axis import number_of_classes
+from lossproof.impl._form import Form, Gaps, Spread
 from lossproof.impl._options import (
     canonical_also,
+    canonical_axis_name,
     canonical_flag,
+    canonical_implementation,
     canonical_softcap,
     canonical_spread,
-    check_implementation,
 )
-from lossproof.impl._row_sums import Gaps
+from lossproof.impl._partitioning import inside_manual
 from lossproof.impl._smoothing import Smoothing, concrete_smoothing, traced_smoothing
 from lossproof.impl._softmax import carried_type, defined
 from lossproof.impl._token_terms import Inputs
@@ -34,7 +38,7 @@ class Problem(NamedTuple):
     Attributes:
         logits: [..., V], in their own type.
         targets: int32 [...], -1 where out of range; or dense, [..., V] in the carried type.
-        smoothing: that of a known label_smoothing, or a scalar to make it from; None for dense targets.
+        smoothing: that of a known label_smoothing, or a scalar to make it from; None for a known 0 and dense targets.
         z_loss: the coefficient, a scalar of the carried type.
     """
 
@@ -50,42 +54,50 @@ def canonical_problem(
     label_smoothing: float | ArrayLike,
     z_loss: float | ArrayLike,
     *,
-    smoothing: Spread,
-    subtract_entropy: bool,
-    logit_softcap: float | None,
+    smoothing: Spread = "others",
+    subtract_entropy: bool = True,
+    logit_softcap: float | None = None,
     also: tuple[str, ...] = (),
+    axis_name: str | tuple[str, ...] | None,
     implementation: str | None,
+    dense: bool = False,
 ) -> tuple[Form, Problem]:
-    """The arguments of a loss, checked (SHAPE), as what is compiled and what is computed with."""
-    check_implementation(implementation)
+    """The arguments of a loss, checked (SHAPE), as what is compiled and what is computed with.
+
+    With `dense` targets are dense whatever their type.
+    """
+    implementation = canonical_implementation(implementation)
     x = canonical_logits(logits)
     carried = carried_type(x)
-    form = Form(
-        Gaps.NOTHING,
-        canonical_softcap(logit_softcap, carried),
-        canonical_spread(smoothing),
-        canonical_flag("subtract_entropy", subtract_entropy),
-        canonical_also(also),
-    )
     k = canonical_scalar("z_loss", z_loss, carried)
-    if jnp.issubdtype(as_array(targets).dtype, jnp.floating):
+    form = Form(
+        has_z_loss=isinstance(k, Tracer) or bool(np.asarray(k) != 0),
+        softcap=canonical_softcap(logit_softcap, carried),
+        smoothing=canonical_spread(smoothing),
+        subtract_entropy=canonical_flag("subtract_entropy", subtract_entropy),
+        also=canonical_also(also),
+        axis_name=canonical_axis_name(axis_name),
+        implementation="xla" if inside_manual(x) else implementation,  # without reshapes and gathers of the logits
+    )
+    if dense or jnp.issubdtype(as_array(targets).dtype, jnp.floating):
         _check_unsmoothed(label_smoothing)
         return form, Problem(x, canonical_dense_targets(targets, x, carried), None, k)
-    gaps, smoothed = _canonical_smoothing(label_smoothing, form, x.shape[-1], carried)
-    return form._replace(gaps=gaps), Problem(x, canonical_targets(targets, x), smoothed, k)
+    classes = number_of_classes(form, x)
+    gaps, smoothed = _canonical_smoothing(label_smoothing, form, classes, carried)
+    return form._replace(gaps=gaps), Problem(x, canonical_targets(targets, x, classes), smoothed, k)
 
 
 def _canonical_smoothing(
     label_smoothing: ArrayLike, form: Form, classes: int, carried: jnp.dtype
-) -> tuple[Gaps, Smoothing | Array]:
+) -> tuple[Gaps, Smoothing | Array | None]:
     known = concrete_label_smoothing(label_smoothing)
     if known is None:
         gaps = Gaps.EXACT_SUM if classes > 1 else Gaps.NOTHING
         return gaps, canonical_scalar("label_smoothing", label_smoothing, carried)
-    smoothing = concrete_smoothing(known, form, classes, carried)
     if classes == 1 or known == 0.0:
-        return Gaps.NOTHING, smoothing
-    return Gaps.EXACT_SUM if known == 1.0 and form.smoothing == "others" else Gaps.SUM, smoothing
+        return Gaps.NOTHING, None  # [STATE-6]
+    gaps = Gaps.EXACT_SUM if known == 1.0 and form.smoothing == "others" else Gaps.SUM
+    return gaps, concrete_smoothing(known, form, classes, carried)
 
 
 def _check_unsmoothed(label_smoothing: ArrayLike) -> None:
@@ -102,5 +114,5 @@ def inputs_of(form: Form, problem: Problem, weightless: Array | None) -> Inputs:
     """The inputs of `token_terms`; a traced label_smoothing is made use of here, where it is compiled."""
     smoothing = problem.smoothing
     if smoothing is not None and not isinstance(smoothing, Smoothing):
-        smoothing = traced_smoothing(smoothing, form, problem.logits.shape[-1])
+        smoothing = traced_smoothing(smoothing, form, number_of_classes(form, problem.logits))
     return Inputs(problem.logits, problem.targets, weightless, smoothing, defined(problem.z_loss))

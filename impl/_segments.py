@@ -7,7 +7,8 @@ import numpy as np
 from jax import Array, lax
 
 from lossproof.impl._arguments import ArgumentArray
-from lossproof.impl._sums import add_pairs, as_pair, exact_sums
+from lossproof.impl._pairs import add_pairs, as_pair
+from lossproof.impl._sums import exact_sums
 
 
 def numbered(segment_ids: ArgumentArray) -> Array:
@@ -70,5 +71,7 @@ def segment_sums(weights: Array, segment_ids: Array, restarts: Array) -> Array:
         )
 
     known = _Running(starts, *as_pair(weights), jnp.where(ends, index, -1))
-    known = lax.fori_loop(0, (length - 1).bit_length(), step, known)
+    # Of a symbolic length, 31 steps: those that reach beyond the row change nothing.
+    steps = (length - 1).bit_length() if isinstance(length, int) else 31
+    known = lax.fori_loop(0, steps, step, known)
     return jnp.take_along_axis(known.high, known.end, axis=axis)

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from lossproof.impl._class_sums import first_largest
 from lossproof.impl._dense_terms import is_dense
 from lossproof.impl._form import Form, Spread
-from lossproof.impl._partitioning import partitioned
+from lossproof.impl._partitioning import partitioned, per_token
 from lossproof.impl._problem import Problem, canonical_problem, inputs_of
 from lossproof.impl._token_terms import TokenCrossEntropy as TokenCrossEntropy, token_terms
 
@@ -25,6 +25,7 @@ def token_cross_entropy(
     subtract_entropy: bool = True,
     logit_softcap: float | None = None,
     also: tuple[str, ...] = (),
+    axis_name: str | tuple[str, ...] | None = None,
     implementation: str | None = None,
 ) -> TokenCrossEntropy:
     """The loss, z-loss and log-partition of each token, differentiable any number of times in both modes.
@@ -41,7 +42,13 @@ def token_cross_entropy(
         logit_softcap: None, or a known positive number c: every logit y becomes c tanh(y / c) first, and gradients are
             by y. A -inf stays one.
         also: names of further results, computed only then: "target_log_probability", "predicted_class", "entropy".
-        implementation: None for the best for the platform, or "xla".
+        axis_name: None, or the mesh axis, or several, over which the classes are split, inside `jax.shard_map`: logits
+            and dense targets are of this device's classes, [..., V / n], class numbers those of all V, and every
+            device has the same results, those of whole rows. The gradient by the logits is of this device's classes.
+            Take it inside `shard_map` with check_vma alone, or outside with or without: otherwise JAX's rule for psum
+            makes it n times as large.
+        implementation: None for the best for the platform, or "xla" for plain passes that any XLA compiler fuses: the
+            best but on a CPU, and there to be had by this name.
 
     Returns:
         TokenCrossEntropy(loss, z_loss, log_z, target_log_probability, predicted_class, entropy), each [...], float32
@@ -51,7 +58,8 @@ def token_cross_entropy(
 
     Raises:
         TypeError: an argument has a type that SHAPE-2 or SHAPE-6 does not allow, or an option is traced.
-        ValueError: shapes do not fit, a known label_smoothing is outside [0, 1], or an option has an unknown value.
+        ValueError: shapes do not fit, a known label_smoothing is outside [0, 1], an option has an unknown value, or
+            the call is not inside of an axis of axis_name.
 
     Example:
         >>> import jax.numpy as jnp
@@ -62,7 +70,7 @@ def token_cross_entropy(
         Array([2], dtype=int32)
 
     References:
-        SPEC.md, clauses SHAPE, VALUE but VALUE-5 and VALUE-6, GRAD, STATE, EXCL-2, ACC and CONV-2.
+        SPEC.md, clauses SHAPE, VALUE but VALUE-5 and VALUE-6, GRAD, STATE, EXCL-2, SPLIT, ACC and CONV-2.
     """
     form, problem = canonical_problem(
         logits,
@@ -73,6 +81,7 @@ def token_cross_entropy(
         subtract_entropy=subtract_entropy,
         logit_softcap=logit_softcap,
         also=also,
+        axis_name=axis_name,
         implementation=implementation,
     )
     terms: TokenCrossEntropy = _jitted(problem, form=form)
@@ -85,13 +94,13 @@ def _jitted(problem: Problem, *, form: Form) -> TokenCrossEntropy:
         terms: TokenCrossEntropy = token_terms(form, inputs_of(form, problem, None))
         if "predicted_class" not in form.also:
             return terms
-        return terms._replace(predicted_class=_predicted_class(problem, terms.log_z))
+        return terms._replace(predicted_class=_predicted_class(form, problem, terms.log_z))
 
-    return partitioned(all_terms, problem.logits, per_token=True)(problem)
+    return partitioned(all_terms, problem.logits, per_token)(problem)
 
 
-def _predicted_class(problem: Problem, log_z: Array) -> Array:
+def _predicted_class(form: Form, problem: Problem, log_z: Array) -> Array:
     without = jnp.isnan(log_z)
     if not is_dense(problem.targets):
         without |= problem.targets < 0  # [EXCL-2]
-    return jnp.where(without, -1, first_largest(jax.lax.stop_gradient(problem.logits)))
+    return jnp.where(without, -1, first_largest(form, jax.lax.stop_gradient(problem.logits)))

@@ -5,17 +5,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array, export
 
 from lossproof.impl import _class_targets, _dense_terms
+from lossproof.impl._along_classes import along_classes, along_dense_classes
+from lossproof.impl._class_axis import number_of_classes, own_targets
 from lossproof.impl._class_sums import half_dense_loss, mass
+from lossproof.impl._class_targets import ZLoss
 from lossproof.impl._dense_terms import along_targets, dense_row, is_dense
-from lossproof.impl._elementary import exp
 from lossproof.impl._form import Form
-from lossproof.impl._row_sums import capped
+from lossproof.impl._partitioning import beside
 from lossproof.impl._smoothing import Smoothing
-from lossproof.impl._softcap import through_cap
-from lossproof.impl._softmax_row import SoftmaxRow, finite_gaps, softmax_row
+from lossproof.impl._softmax_row import SoftmaxRow, softmax_row
 from lossproof.impl._tangents import is_present, times
 
 
@@ -40,6 +41,9 @@ class TokenCrossEntropy(NamedTuple):
     entropy: Array | None = None
 
 
+export.register_namedtuple_serialization(TokenCrossEntropy, serialized_name="lossproof.TokenCrossEntropy")
+
+
 class Inputs(NamedTuple):
     """The arguments of `token_terms`.
 
@@ -47,7 +51,7 @@ class Inputs(NamedTuple):
         logits: [..., V], in their own type.
         targets: int32 [...], -1 where out of range; or dense, [..., V] in the carried type.
         weightless: bool [...], True where the token's weight is 0; None where no weights are in play.
-        smoothing: on, off, H and the label_smoothing that they belong to; None for dense targets.
+        smoothing: on, off, H and the label_smoothing that they belong to; None for a known 0 and for dense targets.
         z_loss: the coefficient, a scalar.
     """
 
@@ -69,22 +73,33 @@ def _row(form: Form, inputs: Inputs) -> SoftmaxRow:
 
 
 def _terms(form: Form, inputs: Inputs, row: SoftmaxRow) -> TokenCrossEntropy:
-    z = (inputs.z_loss * row.log_z) * row.log_z  # [VALUE-4, STATE-5] in this order k = 0 never meets inf
-    if inputs.smoothing is None:
-        half = half_dense_loss(inputs.logits, inputs.targets, row.peak, row.log_total, form.softcap)
-        loss = 2.0 * half
+    # [VALUE-4, STATE-5] In this order k = 0 never meets inf. [VALUE-9] The select keeps the product whole: in an FMA
+    # with the loss, it would be rounded in one program and not in another.
+    z = jnp.where(row.is_defined, (inputs.z_loss * row.log_z) * row.log_z, 0.0)
+    if is_dense(inputs.targets):
+        loss = 2.0 * half_dense_loss(form, inputs.logits, inputs.targets, row.peak, row.log_total)
         log_probability = -loss
     else:
-        loss = _class_targets.smoothed_loss(form, inputs.smoothing, row, inputs.logits.shape[-1])
+        loss = _class_targets.token_loss(inputs.smoothing, row, number_of_classes(form, inputs.logits))
         log_probability = _class_targets.log_probability(row)
     values = TokenCrossEntropy(
         loss + z,
         z,
         row.log_z,
         target_log_probability=log_probability if "target_log_probability" in form.also else None,
-        entropy=row.entropy if "entropy" in form.also else None,
+        entropy=row.log_total + row.mean_gap if row.mean_gap is not None else None,
     )
-    return _together(inputs, _without(_out_of_range(inputs), values))  # [EXCL-2]
+    return _together(inputs, _without(_out_of_range(inputs), _undefined(inputs, row, values)))  # [EXCL-2]
+
+
+def _undefined(inputs: Inputs, row: SoftmaxRow, values: TokenCrossEntropy) -> TokenCrossEntropy:
+    """NaN for tokens without a distribution (STATE-3).
+
+    A token of weight 0 has inf instead: what it has is not finite, which is all that is asked of it, and no NaN is
+    formed that a checker of NaNs would find.
+    """
+    otherwise = jnp.nan if inputs.weightless is None else jnp.where(inputs.weightless, jnp.inf, jnp.nan)
+    return jax.tree.map(lambda value: jnp.where(row.is_defined, value, otherwise), values)
 
 
 def _together(inputs: Inputs, values: TokenCrossEntropy) -> TokenCrossEntropy:
@@ -98,7 +113,9 @@ def _together(inputs: Inputs, values: TokenCrossEntropy) -> TokenCrossEntropy:
 
 
 def _out_of_range(inputs: Inputs) -> Array:
-    return jnp.zeros(inputs.logits.shape[:-1], bool) if is_dense(inputs.targets) else inputs.targets < 0
+    if not is_dense(inputs.targets):
+        return inputs.targets < 0
+    return beside(inputs.logits, jnp.zeros(inputs.logits.shape[:-1], bool))
 
 
 def _without(dead: Array, values: TokenCrossEntropy) -> TokenCrossEntropy:
@@ -112,81 +129,120 @@ def _token_terms_jvp(
     (inputs,), (dinputs,) = primals, tangents
     row = _row(form, inputs)
     out = _terms(form, inputs, row)
-    weightless = jnp.zeros(out.loss.shape, bool) if inputs.weightless is None else inputs.weightless
     # [EXCL-1, EXCL-2, GRAD-11] What is dead here has a row of zeros instead of its own, so that no 0 * NaN can form.
     # A token of weight 0 lives on while its loss is finite: its row is multiplied by 0 later, and has a derivative
     # by the weight.
-    dead = _out_of_range(inputs) | (weightless & ~jnp.isfinite(out.loss))
-    live = SoftmaxRow(*(jnp.where(dead, 1.0, value) for value in row))
+    dead = _out_of_range(inputs)
+    weightless = inputs.weightless
+    if weightless is not None:
+        dead |= weightless & ~jnp.isfinite(out.loss)
     dout = jax.tree.map(jnp.zeros_like, out)
     if is_present(dinputs.logits):
-        dout = _along_logits(form, inputs, dead, live, dinputs.logits)
+        dout = _along_logits(form, inputs, dead, row, dinputs.logits)
     dloss, dz = dout.loss, dout.z_loss
-    if inputs.smoothing is None:
+    if is_dense(inputs.targets):
         if is_present(dinputs.targets):
-            x = jnp.where(dead[..., None], 1.0, capped(inputs.logits.astype(row.peak.dtype), form.softcap))
-            along = along_targets(x, live, dinputs.targets)
+            live = row._replace(**{name: jnp.where(dead, 1.0, getattr(row, name)) for name in ("peak", "log_total")})
+            along = along_targets(form, inputs.logits, dead, live, dinputs.targets)
             dloss = dloss + along
             if dout.target_log_probability is not None:
                 dout = dout._replace(target_log_probability=dout.target_log_probability - along)
-    elif is_present(dinputs.smoothing.label_smoothing):
-        slope = _class_targets.slope_by_label_smoothing(form, inputs.smoothing, live, inputs.logits.shape[-1])
-        slope = jnp.where(dead | (weightless & ~jnp.isfinite(slope)), 0.0, slope)
+    elif inputs.smoothing is not None and is_present(dinputs.smoothing.label_smoothing):
+        classes = number_of_classes(form, inputs.logits)
+        slope = _class_targets.slope_by_label_smoothing(form, inputs.smoothing, row, classes)
+        slope = _of_live(weightless, dead, slope)
         dloss = dloss + times(slope, dinputs.smoothing.label_smoothing)  # [GRAD-4]
     if is_present(dinputs.z_loss):
-        square = jnp.square(live.log_z)
-        square = jnp.where(dead | (weightless & ~jnp.isfinite(square)), 0.0, square)
-        dz_by_coefficient = times(square, dinputs.z_loss)  # [GRAD-3]
+        dz_by_coefficient = times(_of_live(weightless, dead, jnp.square(row.log_z)), dinputs.z_loss)  # [GRAD-3]
         dloss, dz = dloss + dz_by_coefficient, dz + dz_by_coefficient
-    return out, _without(dead, dout._replace(loss=dloss, z_loss=dz))
+    dout = jax.tree.map(partial(_nan_of_undefined, row, dead), dout._replace(loss=dloss, z_loss=dz))
+    return out, _without(dead, dout)
+
+
+def _of_live(weightless: Array | None, dead: Array, coefficient: Array) -> Array:
+    if weightless is not None:
+        dead = dead | (weightless & ~jnp.isfinite(coefficient))
+    return jnp.where(dead, 0.0, coefficient)
+
+
+def _nan_of_undefined(row: SoftmaxRow, dead: Array, tangent: Array) -> Array:
+    """The tangent, all of whose derivatives are NaN where a token is undefined (STATE-3)."""
+    return tangent * jnp.where(row.is_defined | dead, 1.0, jnp.nan)
 
 
 def _along_logits(form: Form, inputs: Inputs, dead: Array, row: SoftmaxRow, dlogits: Array) -> TokenCrossEntropy:
-    """The tangents of all results; the softmax is computed again where it is transposed, not kept."""
-    # Q is kept: it is a pass over the targets of its own.
-    whole = mass(inputs.targets) if inputs.smoothing is None else jnp.ones_like(row.peak)
-
-    @jax.checkpoint
-    def tangent(inputs: Inputs, whole: Array, dead: Array, row: SoftmaxRow, dlogits: Array) -> TokenCrossEntropy:
-        y = jnp.where(dead[..., None], 1.0, inputs.logits.astype(row.peak.dtype))
-        # [ACC-5] the cotangents meet in the carried type, then are rounded once
-        dx = through_cap(y, dlogits.astype(y.dtype), form.softcap)
-        x = capped(y, form.softcap)
-        below = x - row.peak[..., None]
-        exponential = exp(below)
-        if form.softcap is None and inputs.logits.dtype == x.dtype:  # of 16 bits, the difference is exact or exp is 0
-            exponential = exponential + exponential * _rounding_of_difference(x, row.peak[..., None], below)
-        probability = exponential / row.total[..., None]
-        z_loss, none = (jnp.where(dead, 0.0, each) for each in (inputs.z_loss, 0.0))
-        # The product with p comes first: 2 k lse alone may overflow where p is 0.  [STATE-4]
-        along_z = 2.0 * (z_loss[..., None] * (row.log_z[..., None] * probability))
-        if inputs.smoothing is None:
-            targets = jnp.where(dead[..., None], 0.0, inputs.targets)
-            by_xent = _dense_terms.xent_slopes(y, targets, jnp.where(dead, 0.0, whole), row, exponential)
-            by_loss, by_log_probability = by_xent + along_z, -by_xent
-        else:
-            on, off = (jnp.where(dead, 0.0, each) for each in (inputs.smoothing.on, inputs.smoothing.off))
-            by_loss = _class_targets.loss_slopes(on, off, z_loss, inputs.targets, row, exponential)
-            by_log_probability = -_class_targets.loss_slopes(1.0 + none, none, none, inputs.targets, row, exponential)
-
-        def along(slopes: Array) -> Array:
-            return jnp.sum(slopes * dx, axis=-1)
-
-        return TokenCrossEntropy(
-            along(by_loss),
-            along(along_z),
-            along(probability),
-            target_log_probability=along(by_log_probability) if "target_log_probability" in form.also else None,
-            entropy=along(probability * (finite_gaps(below) - row.mean_gap[..., None]))
-            if "entropy" in form.also
-            else None,
-        )
-
-    return tangent(inputs, whole, dead, row, dlogits)
+    """The tangents of all results (GRAD-1, GRAD-13)."""
+    z = _class_targets.z_loss_slope(jnp.where(dead, 0.0, inputs.z_loss), row) if form.has_z_loss else None
+    sums = (_along_dense if is_dense(inputs.targets) else _along_hard)(form, inputs, dead, row, z, dlogits)
+    dlog_z = sums.exponentials / row.total
+    dz = jnp.zeros_like(dlog_z)
+    if z is not None:
+        dz, dlog_z = z.slope * dlog_z, dlog_z / z.more
+    dentropy = None
+    if sums.gaps is not None and row.mean_gap is not None:
+        dentropy = sums.gaps / row.total
+        dentropy = (dentropy if z is None else dentropy / z.more) - row.mean_gap * dlog_z
+    return TokenCrossEntropy(
+        sums.loss,
+        dz,
+        dlog_z,
+        target_log_probability=sums.log_probability if "target_log_probability" in form.also else None,
+        entropy=dentropy,
+    )
 
 
-def _rounding_of_difference(x: Array, peak: Array, below: Array) -> Array:
-    """What x - peak is more than the rounded `below` (Knuth): in an exponent, it would be relative; 0 at -inf."""
-    seen = below - x
-    lost = (x - (below - seen)) - (peak + seen)
-    return lax.stop_gradient(jnp.where(jnp.isfinite(lost), lost, 0.0))
+class _Sums(NamedTuple):
+    """What a tangent of the logits comes to: of the loss, of target_log_probability, and over all classes.
+
+    Attributes:
+        exponentials: the sum of exp(x_j - m) dx_j, times the `more` of the z-loss.
+        gaps: the sum of exp(x_j - m) (m - x_j) dx_j, likewise; None without an entropy.
+    """
+
+    loss: Array
+    log_probability: Array
+    exponentials: Array
+    gaps: Array | None
+
+
+def _along_hard(form: Form, inputs: Inputs, dead: Array, row: SoftmaxRow, z: ZLoss | None, dlogits: Array) -> _Sums:
+    own = own_targets(form, inputs.logits, inputs.targets)
+    along = along_classes(
+        form, inputs.logits, own, jnp.where(dead, 1.0, row.peak), dead, dlogits, None if z is None else z.more
+    )
+    classes = number_of_classes(form, inputs.logits)
+    # A coefficient that is NaN must not meet the zeros that a dead token's cotangents are.
+    z_loss = jnp.where(dead, 0.0, inputs.z_loss)
+    smoothing = inputs.smoothing
+    if smoothing is not None:
+        smoothing = smoothing._replace(on=jnp.where(dead, 0.0, smoothing.on), off=jnp.where(dead, 0.0, smoothing.off))
+    exponential, others = row.target_exponential, along.exponentials / row.total
+    if z is not None:
+        exponential, others = exponential * z.more, others / z.more
+    gaps = along.gaps
+    if gaps is not None:
+        gap = jnp.minimum(2.0 * row.half_target_gap, float(jnp.finfo(gaps.dtype).max))
+        gaps = gaps + (exponential * gap) * along.target
+    return _Sums(
+        _class_targets.loss_along(smoothing, z, z_loss, row, along, classes),
+        row.target_complement * along.target - others,
+        along.exponentials + exponential * along.target,
+        gaps,
+    )
+
+
+def _along_dense(form: Form, inputs: Inputs, dead: Array, row: SoftmaxRow, z: ZLoss | None, dlogits: Array) -> _Sums:
+    along = along_dense_classes(
+        form,
+        inputs.logits,
+        (inputs.targets,),
+        mass(form, inputs.targets),
+        (row.total, row.rest, row.largest),
+        jnp.where(dead, 1.0, row.peak),
+        dead,
+        dlogits,
+        None if z is None else z.more,
+        None if z is None else z.slope / row.total,
+        _dense_terms.xent_slopes,
+    )
+    return _Sums(along.loss, -along.xent, along.exponentials, along.gaps)

@@ -10,10 +10,9 @@ from jax.typing import ArrayLike
 from lossproof.impl._arguments import canonical_scalar, canonical_weights
 from lossproof.impl._dense_terms import is_dense
 from lossproof.impl._form import Form, Spread
-from lossproof.impl._partitioning import partitioned
+from lossproof.impl._partitioning import partitioned, total
 from lossproof.impl._problem import Problem, canonical_problem, inputs_of
 from lossproof.impl._softmax import carried_type
-from lossproof.impl._sums import exact_sum
 from lossproof.impl._token_terms import token_terms
 from lossproof.impl._weighted_totals import Batch, weighted_totals
 
@@ -29,6 +28,7 @@ def compute_weighted_cross_entropy(
     smoothing: Spread = "others",
     subtract_entropy: bool = True,
     logit_softcap: float | None = None,
+    axis_name: str | tuple[str, ...] | None = None,
     implementation: str | None = None,
 ) -> tuple[Array, Array, Array]:
     """The weighted loss and z-loss of a batch and the sum of its weights, t5x's function of the same name.
@@ -49,7 +49,13 @@ def compute_weighted_cross_entropy(
             never that of dense targets.
         logit_softcap: None, or a known positive number c: every logit y becomes c tanh(y / c) first, and gradients are
             by y. A -inf stays one.
-        implementation: None for the best for the platform, or "xla".
+        axis_name: None, or the mesh axis, or several, over which the classes are split, inside `jax.shard_map`: logits
+            and dense targets are of this device's classes, [..., V / n], class numbers those of all V, and every
+            device has the same results, those of whole rows. The gradient by the logits is of this device's classes.
+            Take it inside `shard_map` with check_vma alone, or outside with or without: otherwise JAX's rule for psum
+            makes it n times as large.
+        implementation: None for the best for the platform, or "xla" for plain passes that any XLA compiler fuses: the
+            best but on a CPU, and there to be had by this name.
 
     Returns:
         (loss, z_loss, weight_sum), scalars, float32 or, for float64 logits, float64. The loss contains the z-loss. The
@@ -57,7 +63,8 @@ def compute_weighted_cross_entropy(
 
     Raises:
         TypeError: an argument has a type that SHAPE-2 or SHAPE-6 does not allow, or an option is traced.
-        ValueError: shapes do not fit, a known label_smoothing is outside [0, 1], or an option has an unknown value.
+        ValueError: shapes do not fit, a known label_smoothing is outside [0, 1], an option has an unknown value, or
+            the call is not inside of an axis of axis_name.
 
     Example:
         >>> import jax
@@ -99,6 +106,7 @@ def compute_weighted_cross_entropy(
         smoothing=smoothing,
         subtract_entropy=subtract_entropy,
         logit_softcap=logit_softcap,
+        axis_name=axis_name,
         implementation=implementation,
     )
     carried = carried_type(problem.logits)
@@ -113,8 +121,10 @@ def compute_weighted_cross_entropy(
 def _jitted(problem: Problem, weights: Array, factor: Array, *, form: Form) -> tuple[Array, Array, Array]:
     def totals(problem: Problem, weights: Array, factor: Array) -> tuple[Array, Array, Array]:
         tokens = token_terms(form, inputs_of(form, problem, weights == 0.0))
-        in_range = jnp.ones(weights.shape, bool) if is_dense(problem.targets) else problem.targets >= 0
-        loss, z = weighted_totals(Batch(tokens.loss, tokens.z_loss, weights, factor, in_range))
-        return loss, z, exact_sum(jnp.where(in_range, weights, 0.0))  # [VALUE-6]
+        dense = is_dense(problem.targets)
+        in_range = jnp.full_like(weights, fill_value=True, dtype=bool) if dense else problem.targets >= 0
+        batch = Batch(tokens.loss, tokens.z_loss, weights, factor, in_range)
+        of_batch: tuple[Array, Array, Array] = weighted_totals(form.implementation, batch)
+        return of_batch
 
-    return partitioned(totals, problem.logits, per_token=False)(problem, weights, factor)
+    return partitioned(totals, problem.logits, total)(problem, weights, factor)

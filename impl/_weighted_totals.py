@@ -1,5 +1,6 @@
 """The weighted totals of a batch and their derivatives by weights and factor."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -38,27 +39,33 @@ def _coefficients(batch: Batch) -> Array:
     return jnp.where(batch.in_range, jnp.where(undefined, jnp.nan, coefficients), 0.0)  # [STATE-8, EXCL-2, EXCL-3]
 
 
-@jax.custom_jvp
-def weighted_totals(batch: Batch) -> tuple[Array, Array]:
-    """sum_i c_i loss_i and sum_i c_i z_i (VALUE-5)."""
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def weighted_totals(implementation: str | None, batch: Batch) -> tuple[Array, Array, Array]:
+    """sum_i c_i loss_i, sum_i c_i z_i and the sum of the weights (VALUE-5, VALUE-6)."""
     excluded = ~batch.in_range | (batch.weights == 0.0)
     coefficients = _coefficients(batch)
     signs = jnp.sign(batch.weights) * jnp.sign(batch.factor)
 
     def contribution(value: Array) -> Array:
+        value = jnp.where(excluded, 0.0, value)
         # A w / L that underflows to 0 leaves an infinite loss infinite.  [STATE-2]
         scale = jnp.where(jnp.isinf(value) & (coefficients == 0.0), signs, coefficients)
-        return jnp.where(excluded, 0.0, scale * value)  # [EXCL-1]
+        return scale * value  # [EXCL-1]
 
-    loss, z_loss = exact_sums(contribution(batch.losses), contribution(batch.z_losses))
-    return loss, z_loss
+    losses, z_losses, weights = (
+        contribution(batch.losses),
+        contribution(batch.z_losses),
+        jnp.where(batch.in_range, batch.weights, 0.0),
+    )
+    loss, z_loss, weight_sum = exact_sums(losses, z_losses, weights, implementation=implementation)
+    return loss, z_loss, weight_sum
 
 
 def _weighted_totals_jvp(
-    primals: tuple[Batch], tangents: tuple[Any]
-) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    implementation: str | None, primals: tuple[Batch], tangents: tuple[Any]
+) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
     (batch,), (dbatch,) = primals, tangents
-    out = weighted_totals(batch)
+    out = weighted_totals(implementation, batch)
     dtotals = [jnp.zeros_like(value) for value in out]
     coefficients = _coefficients(batch)
     factor = _safe_factor(batch.factor)
@@ -73,7 +80,9 @@ def _weighted_totals_jvp(
             dtotals[index] += jnp.sum(by_weight * dbatch.weights)
         if is_present(dbatch.factor):
             dtotals[index] -= (out[index] / factor) * dbatch.factor  # [GRAD-5]
-    return out, (dtotals[0], dtotals[1])
+    if is_present(dbatch.weights):
+        dtotals[2] += jnp.sum(jnp.where(batch.in_range, dbatch.weights, 0.0))
+    return out, (dtotals[0], dtotals[1], dtotals[2])
 
 
 weighted_totals.defjvp(_weighted_totals_jvp, symbolic_zeros=True)

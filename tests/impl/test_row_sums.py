@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lossproof import token_cross_entropy
-from lossproof.impl import _row_sums
-from lossproof.impl._row_sums import block_length
+from lossproof.impl import _xla_cpu_rows
+from lossproof.impl._xla_cpu_blocks import block_length
 from lossproof.reference import oracle
 from lossproof.reference.bounds import Bounds, Call, with_final_rounding
 
@@ -20,7 +20,7 @@ SCALARS = [{}, {"label_smoothing": 0.1, "z_loss": 1e-3}, {"label_smoothing": 1.0
 @pytest.fixture
 def copied_sooner(monkeypatch):
     """Rows are copied a few at a time from fewer logits on."""
-    monkeypatch.setattr(_row_sums, "COPIED", 2**14)
+    monkeypatch.setattr(_xla_cpu_rows, "COPIED", 2**14)
 
 
 def logits_of(count, classes, dtype):
@@ -56,14 +56,15 @@ def shares(actual, exact, bound):
     ids=lambda value: value if isinstance(value, str) else "-".join(f"{k}={v}" for k, v in value.items()) or "plain",
 )
 @pytest.mark.parametrize(("count", "classes"), SIZES)
+@pytest.mark.parametrize("implementation", [None, "xla"])
 @pytest.mark.usefixtures("copied_sooner")
-def test_values_and_gradients_are_within_the_bound(count, classes, dtype, scalars):
+def test_values_and_gradients_are_within_the_bound(count, classes, dtype, scalars, implementation):
     """Breaks if a block is left out or counted twice, the target or the peak is not where it is looked for, a row is
     copied with its neighbour's end, or a NaN is overlooked (VALUE, GRAD-1, STATE-1, STATE-3, ACC-1, ACC-3).
     """
     with jax.enable_x64(dtype == "float64"):
         x, targets = logits_of(count, classes, dtype)
-        program = jax.jit(lambda x: token_cross_entropy(x, targets, **scalars))
+        program = jax.jit(lambda x: token_cross_entropy(x, targets, **scalars, implementation=implementation))
         values = program(x)
         ones = jnp.ones_like(values.loss)
         (gradient,) = jax.jit(lambda x: jax.vjp(lambda x: program(x)[:2], x)[1]((ones, ones)))(x)

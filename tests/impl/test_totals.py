@@ -3,6 +3,8 @@
 import math
 import subprocess
 import sys
+from fractions import Fraction
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -38,21 +40,79 @@ def assert_summed(total, terms):
     assert abs(float(total) - exact) <= u * abs(exact) + 3 * u**2 * wide.size * math.fsum(np.abs(wide))
 
 
+@pytest.mark.parametrize("implementation", [None, "xla"])
 @pytest.mark.parametrize("kind", TERMS)
-def test_a_million_terms_are_summed_to_a_rounding(kind):
+def test_a_million_terms_are_summed_to_a_rounding(kind, implementation):
     """Fails when the error of a total grows with the number of its terms (ACC-4)."""
     terms = TERMS[kind].astype(np.float32)
-    assert_summed(jax.jit(exact_sum)(terms), terms)
+    assert_summed(jax.jit(partial(exact_sum, implementation=implementation))(terms), terms)
 
 
-def test_sums_that_are_taken_together_are_those_taken_alone():
+@pytest.mark.parametrize("implementation", [None, "xla"])
+def test_sums_that_are_taken_together_are_those_taken_alone(implementation):
     """Fails when one array's terms enter another's sum, or an axis that stays is summed over (ACC-4)."""
     first, second = (TERMS[kind].astype(np.float32)[:1200].reshape(3, 400) for kind in ("uniform", "log-normal"))
-    jitted = jax.jit(exact_sums, static_argnames="axis")
+    jitted = jax.jit(partial(exact_sums, implementation=implementation), static_argnames="axis")
     for axis in (0, -1):
         for together, array in zip(jitted(first, second, axis=axis), (first, second), strict=True):
             for total, terms in zip(together, np.moveaxis(array, axis, -1), strict=True):
                 assert_summed(total, terms)
+
+
+def spread(dtype, count):
+    """Numbers of every size that stays normal, of both signs, with some that cancel."""
+    info = np.finfo(dtype)
+    sizes = RNG.integers(info.minexp + 1, info.maxexp - 30, count)
+    terms = np.ldexp(RNG.uniform(1, 2, count), sizes).astype(dtype) * RNG.choice([-1, 1], count)
+    return np.concatenate([terms, -terms[::3]]).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("count", [1, 2, 7, 100, 5000])
+def test_digits_add_up_to_the_exact_sum_of_numbers_of_any_size(dtype, count):
+    """Fails when a digit is lost, counted twice, of the wrong sign, or a sum of digits overflows (ACC-4)."""
+    with jax.enable_x64(dtype == "float64"):
+        program = jax.jit(partial(exact_sum, implementation="xla"))
+        for limit in (None, 2.0**40, 2.0**-40, 1e-30, 1e-10):
+            terms = spread(dtype, count)
+            terms = terms if limit is None else terms[np.abs(terms) < limit]
+            exact = sum(map(Fraction, terms.tolist()), Fraction(0))
+            found, u = float(program(jnp.asarray(terms))), Fraction(unit_roundoff(dtype))
+            size = sum((abs(Fraction(term)) for term in terms.tolist()), Fraction(0))
+            # The sum's rounding, and what double-float loses of all that is added up.
+            allowed = u * abs(exact) + 3 * u**2 * size + Fraction(float(np.finfo(dtype).smallest_normal))
+            assert abs(Fraction(found) - exact) <= allowed
+
+
+def test_digits_add_up_to_the_same_bits_in_any_order():
+    """Fails when a total depends on where its tokens are, which on many devices nobody knows (ACC-6)."""
+    terms = jnp.asarray(spread("float32", 30_000))
+    program = jax.jit(partial(exact_sum, implementation="xla"))
+    totals = {float(program(terms[RNG.permutation(terms.size)])) for _ in range(5)}
+    assert len(totals) == 1
+
+
+@pytest.mark.parametrize("implementation", [None, "xla"])
+@pytest.mark.parametrize(
+    ("terms", "total"),
+    [
+        ([np.inf, 1.0], np.inf),
+        ([1.0, -np.inf], -np.inf),
+        ([np.inf, -np.inf], np.nan),
+        ([np.nan, np.inf], np.nan),
+        ([3e38, 3e38, -3e38], 3e38),
+        ([3e38, 3e38], np.inf),
+        ([3e38, -3e38, 1e-30], 1e-30),
+        ([-0.0, 0.0], 0.0),
+    ],
+)
+def test_terms_that_are_not_finite_and_partial_sums_that_overflow(terms, total, implementation):
+    """Fails when an infinite term makes a NaN of the total, or a partial sum beyond the range stays there (STATE-4)."""
+    found = jax.jit(partial(exact_sum, implementation=implementation))(jnp.asarray(terms, jnp.float32))
+    if (implementation, total) == (None, 1e-30):
+        assert_summed(found, np.float32(terms))  # pairs keep 48 bits of the largest, digits keep all
+    else:
+        np.testing.assert_array_equal(found, np.float32(total))
 
 
 def test_a_batch_of_a_million_tokens_is_the_sum_of_its_tokens():

@@ -1,0 +1,83 @@
+"""What a row of logits is reduced to, in plain passes that any XLA compiler fuses.
+
+The logits keep their shape: a TPU tiles arrays 8 x 128, and a reshape of the class axis, a barrier or a gather there is
+a copy of them. What has to be left out is left out under a mask made from an iota. So the logits are read twice, for
+the maximum and for all sums, and a third time for the gradient.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from lossproof.impl._elementary import exp, tanh
+from lossproof.impl._form import Form, Gaps
+from lossproof.impl._softmax import carried_type, class_index
+
+FARTHEST = 1000.0  # of gaps whose exponential counts: from 746 on, it is 0 in any type
+
+
+class RowSums(NamedTuple):
+    """Reductions of [..., V] logits, each [...] in the carried type; x are the logits after the cap.
+
+    Attributes:
+        largest: the largest logit before the cap.
+        rest: the sum of exp(x_j - m) over all classes but one that has the peak m; not finite if a logit is NaN.
+        target: the target's logit before the cap, 0 where there is none.
+        other_gaps: a given scale times the sum of m - x_j over all classes but the target; None if not asked for.
+        exponential_gaps: the sum of exp(x_j - m) (m - x_j), 0 * inf = 0; None if not asked for.
+    """
+
+    largest: Array
+    rest: Array
+    target: Array
+    other_gaps: Array | None
+    exponential_gaps: Array | None
+
+
+def row_sums(form: Form, scale: float, logits: Array, target: Array) -> RowSums:
+    """Reduces rows of logits.
+
+    Args:
+        form: what is asked for.
+        scale: a power of 2 that keeps sums of gaps in range.
+        logits: [..., V], in their own type.
+        target: int32 [...], outside [0, V) where the target is not among these classes.
+    """
+    largest = jnp.max(logits, axis=-1)
+    peak = finite_peak(largest.astype(carried_type(logits)), form.softcap)[..., None]
+    is_peak, is_target = logits == largest[..., None], class_index(logits) == target[..., None]
+    y = logits.astype(peak.dtype)
+    x = capped(y, form.softcap)
+    exponential = exp(x - peak)
+    gaps = jnp.where(is_target, 0, scale * peak - scale * x) if form.gaps is not Gaps.NOTHING else None
+    return RowSums(
+        largest=largest.astype(peak.dtype),
+        # [ACC-1] The peak itself never enters the rest; its copies are counted.
+        rest=jnp.sum(jnp.where(is_peak, 0, exponential), axis=-1) + (jnp.sum(is_peak, axis=-1, dtype=peak.dtype) - 1),
+        # A sum like the others: where the classes are sharded, one collective serves them all.
+        target=jnp.sum(jnp.where(is_target, y, 0), axis=-1),
+        other_gaps=None if gaps is None else jnp.sum(gaps, axis=-1),
+        exponential_gaps=jnp.sum(exponential * jnp.minimum(peak - x, FARTHEST), axis=-1)
+        if "entropy" in form.also
+        else None,
+    )
+
+
+def first_largest(logits: Array) -> Array:
+    """The index of the first largest logit, int32 [...]; V where there is none, because a logit is NaN."""
+    is_largest = logits == jnp.max(logits, axis=-1, keepdims=True)
+    return jnp.min(jnp.where(is_largest, class_index(logits), logits.shape[-1]), axis=-1)
+
+
+def finite_peak(largest: Array, softcap: float | None) -> Array:
+    """The peak m after the cap, 0 where it is not finite: nothing is defined there, and no inf - inf is formed."""
+    return capped(jnp.where(jnp.isfinite(largest), largest, 0), softcap)
+
+
+def capped(x: Array, softcap: float | None) -> Array:
+    """softcap * tanh(x / softcap), but a -inf stays one; x itself without a cap."""
+    if softcap is None:
+        return x
+    # A minimum instead of a select, which XLA:CPU would write: x + the largest float is negative only at -inf.
+    return jnp.minimum(softcap * tanh(x / softcap), x + jnp.finfo(x.dtype).max)
