@@ -30,11 +30,12 @@ ARGUMENTS = {
     DENSE: ("logits", "targets", "z_loss"),
 }
 
-# Arguments that a target may lack; they are passed by name, and never traced.
+# Arguments that a target may lack; they are passed by name, and never traced. No case has an axis_name of its own: how
+# the classes are split is said beside it (`Target.split`), because the exact answer does not depend on it.
 KEYWORDS = {
-    TOKEN: ("smoothing", "subtract_entropy", "logit_softcap", "also"),
-    WEIGHTED: ("smoothing", "subtract_entropy", "logit_softcap"),
-    DENSE: (),
+    TOKEN: ("smoothing", "subtract_entropy", "logit_softcap", "also", "axis_name"),
+    WEIGHTED: ("smoothing", "subtract_entropy", "logit_softcap", "axis_name"),
+    DENSE: ("axis_name",),
 }
 
 DTYPES: Mapping[str, Any] = {

@@ -9,6 +9,7 @@ GROUPS = {
     "NORM": "normalising factors",
     "ACC": "accuracy",
     "CONV": "other conventions",
+    "SPLIT": "classes over devices",
     "DIFF": "differences from t5x",
 }
 
@@ -20,6 +21,7 @@ CLAUSES = {
     "SHAPE-5": "smoothing range",
     "SHAPE-6": "scalars",
     "SHAPE-7": "keywords",
+    "SHAPE-8": "axis_name",
     "VALUE-1": "hard targets",
     "VALUE-2": "label smoothing",
     "VALUE-3": "entropy",
@@ -75,6 +77,11 @@ CLAUSES = {
     "ACC-7": "subnormals",
     "CONV-1": "declared convention",
     "CONV-2": "convention by keyword",
+    "SPLIT-1": "whole rows",
+    "SPLIT-2": "all classes",
+    "SPLIT-3": "derivatives",
+    "SPLIT-4": "special values",
+    "SPLIT-5": "any devices",
     "DIFF-1": "one formula",
     "DIFF-2": "masked vocabulary",
     "DIFF-3": "out-of-range target",

@@ -14,7 +14,7 @@ from lossproof.conformance._draw import SHAPES, Options, cases, unit_cotangents
 from lossproof.conformance._exact import Exact, exact_gradients, exact_values
 from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void
 from lossproof.conformance._tally import Tally
-from lossproof.conformance.targets import Arrays, NotApplicable, Target, Unsupported
+from lossproof.conformance.targets import Arrays, NotApplicable, Split, Target, Unsupported
 from lossproof.conformance.targets._program import ProgramError, ProgramHangsError
 from lossproof.reference import FORMATS
 from lossproof.reference.bounds import (
@@ -235,6 +235,14 @@ class Run:
         self.target.offer(self.function)
         answer: tuple[Arrays, Arrays] = self.ask(
             f"the gradient of {self.function}", lambda: self.target.differentiate(case, cotangents)
+        )
+        return answer
+
+    def split(self, case: Case, cotangents: Mapping[str, Any], split: Split) -> tuple[Arrays, Arrays]:
+        """The target's outputs, each with an axis of devices in front, and its gradients, the classes split."""
+        answer: tuple[Arrays, Arrays] = self.ask(
+            f"{self.function} with the classes split over {' x '.join(map(str, split.sizes))} devices",
+            lambda: self.target.split(case, cotangents, split),
         )
         return answer
 

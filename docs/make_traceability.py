@@ -19,10 +19,12 @@ PAGE = ROOT / "docs" / "traceability.md"
 
 _ERRORS = "it is about errors, and a vector is a call with an answer"
 _KEYWORDS = "the vectors' format has no keywords yet"
+_DEVICES = "it is about devices, and a vector is a call with whole rows"
 WITHOUT_VECTOR: Mapping[str, str] = {
     "SHAPE-5": _ERRORS,
     "SHAPE-6": _ERRORS,
     "SHAPE-7": _ERRORS,
+    "SHAPE-8": _ERRORS,
     "NORM-1": _ERRORS,
     "VALUE-11": _KEYWORDS,
     "VALUE-12": _KEYWORDS,
@@ -35,6 +37,11 @@ WITHOUT_VECTOR: Mapping[str, str] = {
     "GRAD-10": "it is about ways of calling, not about inputs",
     "ACC-6": "it compares two calls, not a call with an answer",
     "CONV-1": "vectors are in the specification's own convention",
+    "SPLIT-1": _DEVICES,
+    "SPLIT-2": _DEVICES,
+    "SPLIT-3": _DEVICES,
+    "SPLIT-4": _DEVICES,
+    "SPLIT-5": _DEVICES,
 }
 
 _INTRODUCTION = """\

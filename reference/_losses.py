@@ -1,4 +1,8 @@
-"""The loss functions: SPEC.md's public API, exactly."""
+"""The loss functions: SPEC.md's public API, exactly.
+
+They take whole rows. What a call with its classes split over devices must give (SPLIT-1 to SPLIT-5) is what these give
+for the joined rows.
+"""
 
 import math
 from collections.abc import Callable, Sequence

@@ -8,6 +8,7 @@ from lossproof.conformance.checks import (
     keywords as keywords,
     production as production,
     shapes as shapes,
+    split as split,
     states as states,
     survey as survey,
     values as values,

@@ -59,7 +59,7 @@ def _differentiated(run: Run, case: Case) -> tuple[Arrays, Arrays]:
     return found
 
 
-def _compare(
+def compare(
     run: Run,
     parts: Sequence[Case],
     whole: Case,
@@ -136,7 +136,7 @@ def token_order(run: Run) -> None:
     def examine(drawn: tuple[Case, int]) -> None:
         case, seed = _set_apart(*drawn), drawn[1]
         order = generator(seed).permutation(len(case.logits))
-        _compare(run, [case], _reordered(case, order, 0), lambda a: a[0][order] if a[0].ndim else a[0])
+        compare(run, [case], _reordered(case, order, 0), lambda a: a[0][order] if a[0].ndim else a[0])
 
     run.explore(st.tuples(run.cases(run.everything, shapes=SHAPE, kinds=["normal", "wide"]), SEEDS), examine, 0.4)
 
@@ -152,7 +152,7 @@ def class_order(run: Run) -> None:
         order = generator(seed).permutation(classes)
         moved = np.argsort(order)[case.inputs["targets"]].astype(case.inputs["targets"].dtype)
         other = _reordered(case, order, -1).with_inputs(targets=moved)
-        _compare(run, [case], other, lambda a: a[0][..., order] if a[0].shape == case.logits.shape else a[0])
+        compare(run, [case], other, lambda a: a[0][..., order] if a[0].shape == case.logits.shape else a[0])
 
     run.explore(st.tuples(run.cases(run.everything, shapes=(*SHAPE, BROAD)), SEEDS), examine, 0.4)
 
@@ -171,7 +171,7 @@ def common_offset(run: Run) -> None:
         logits = np.clip(np.round(case.logits.astype(np.float64) / step) * step, -largest, largest)
         offset = 1.5 * 2.0**exponent * (-1) ** seed
         near, far = (case.with_inputs(logits=x.astype(case.logits.dtype)) for x in (logits, logits + offset))
-        _compare(run, [near], far, _first, outputs=["loss"], grade="A")
+        compare(run, [near], far, _first, outputs=["loss"], grade="A")
 
     smoothing = Options(smoothing=run.has("label_smoothing"))
     exponents = st.sampled_from([4, precision - 1])
@@ -186,7 +186,7 @@ def batch_cut(run: Run) -> None:
 
     def examine(drawn: tuple[Case, int]) -> None:
         case = _set_apart(*drawn)
-        _compare(run, _halves(case), case, lambda a: np.stack(a) if a[0].ndim else np.asarray(sum(a)))
+        compare(run, _halves(case), case, lambda a: np.stack(a) if a[0].ndim else np.asarray(sum(a)))
 
     run.explore(st.tuples(run.cases(run.everything, shapes=BATCH, kinds=["normal", "wide"]), SEEDS), examine, 0.4)
 
@@ -198,10 +198,10 @@ def shape(run: Run) -> None:
 
     def examine(drawn: tuple[Case, int]) -> None:
         case = _set_apart(*drawn)
-        _compare(run, _halves(case), case, np.stack)
+        compare(run, _halves(case), case, np.stack)
         if run.level != "smoke":  # which has no time to compile for one more shape
             flat = _each(case, lambda array: array.reshape(6, *array.shape[2:]))
-            _compare(run, [case], flat, lambda a: a[0].reshape(6, *a[0].shape[2:]))
+            compare(run, [case], flat, lambda a: a[0].reshape(6, *a[0].shape[2:]))
 
     run.explore(st.tuples(run.cases(run.everything, shapes=BATCH, kinds=["normal", "wide"]), SEEDS), examine, 0.4)
 
@@ -236,7 +236,7 @@ def _padded_rows(run: Run, exclude: Callable[[Case, int], Case]) -> None:
         def carry(arrays: Sequence[Array]) -> Array:
             return np.stack([arrays[0], np.zeros_like(arrays[0])]) if arrays[0].ndim else arrays[0]
 
-        _compare(run, _halves(whole)[:1], exclude(whole.with_inputs(logits=logits), seed), carry)
+        compare(run, _halves(whole)[:1], exclude(whole.with_inputs(logits=logits), seed), carry)
 
     run.explore(st.tuples(run.cases(run.everything, shapes=BATCH), SEEDS), examine, 0.4)
 
@@ -258,14 +258,14 @@ def padding_classes(run: Run) -> None:
         padded = case.with_inputs(logits=np.pad(case.logits, extra, constant_values=-np.inf))
         if case.function == DENSE:
             padded = padded.with_inputs(targets=np.pad(case.inputs["targets"], extra))
-        _compare(run, [case], padded, lambda a: np.pad(a[0], extra) if a[0].shape == case.logits.shape else a[0])
+        compare(run, [case], padded, lambda a: np.pad(a[0], extra) if a[0].shape == case.logits.shape else a[0])
 
     options = Options(z_loss=run.has("z_loss"), weights=run.has("weights"))
     run.explore(run.cases(options, shapes=[NARROW], kinds=["normal", "ties"]), examine, 0.3)
     run.explore(run.cases(options, shapes=[NARROW], kinds=["offset"], magnitudes=(-1e4, -2e4)), examine, 0.2)
 
 
-@check("invariances.devices", "VALUE-9", dtypes=ONE)
+@check("invariances.devices", "VALUE-9", dtypes=ONE, is_quick=False)
 def devices(run: Run) -> None:
     """Tokens spread over the devices there are."""
     run.require(outputs=["loss"])
@@ -273,6 +273,6 @@ def devices(run: Run) -> None:
     def examine(case: Case) -> None:
         through = partial(run.target.transformed, case, unit_cotangents(case), "devices")
         answer = run.ask(f"{run.function} on several devices", through)
-        _compare(run, [case], case, _first, answer=answer)
+        compare(run, [case], case, _first, answer=answer)
 
     run.explore(run.cases(run.everything, shapes=[(8, 16)]), examine, 0.3)

@@ -70,6 +70,16 @@ def mismatch(run: Run) -> None:
     _refuses(run, ValueError, ("(2, 3, 0)",), {"logits": np.zeros((2, 3, 0), np.float32)})
 
 
+@check("shapes.axis_name", "SHAPE-8", dtypes=ONE)
+def axis_name(run: Run) -> None:
+    """What is no name of an axis, and names of axes that the call is not inside of."""
+    run.require(outputs=["loss"], arguments=["axis_name"])
+    for nameless in (3, True, (), ("model", 3)):
+        _refuses(run, TypeError, ("axis_name",), {"axis_name": nameless})
+    for unknown in ("nowhere", ("nowhere",), ("nowhere", "nowhere")):
+        _refuses(run, ValueError, ("axis_name", "nowhere"), {"axis_name": unknown})
+
+
 @check("shapes.input_types", "SHAPE-2", dtypes=ONE, is_quick=False)
 def input_types(run: Run) -> None:
     """What is not logits, targets or weights is refused by type; what is, is read at full width."""

@@ -25,7 +25,9 @@ def token_cross_entropy(
     subtract_entropy=True,
     logit_softcap=None,
     also=(),
+    axis_name=None,
 ):
+    logits, targets = _joined(logits, targets, axis_name)
     logits, targets, e, k = _checked(logits, targets, label_smoothing, z_loss)
     how = _how(smoothing, subtract_entropy, logit_softcap)
     unknown = [name for name in also if name not in FURTHER]
@@ -48,7 +50,9 @@ def compute_weighted_cross_entropy(
     smoothing="others",
     subtract_entropy=True,
     logit_softcap=None,
+    axis_name=None,
 ):
+    logits, targets = _joined(logits, targets, axis_name)
     logits, targets, e, k = _checked(logits, targets, label_smoothing, z_loss)
     how = _how(smoothing, subtract_entropy, logit_softcap)
     carried = _carried(logits)
@@ -68,7 +72,8 @@ def compute_weighted_cross_entropy(
     return _total(loss), _total(z), weight_sum
 
 
-def cross_entropy_with_logits(logits, targets, z_loss):
+def cross_entropy_with_logits(logits, targets, z_loss, *, axis_name=None):
+    logits, targets = _joined(logits, targets, axis_name)
     logits = _checked_logits(logits)
     targets = jnp.asarray(targets)
     if targets.shape != logits.shape:
@@ -79,6 +84,33 @@ def cross_entropy_with_logits(logits, targets, z_loss):
     k = _finite(_scalar("z_loss", z_loss, carried))
     loss, z, _ = _dense(logits.astype(carried), targets, k)
     return loss, z
+
+
+def _joined(logits, targets, axis_name):
+    """Whole rows, of logits and of dense targets, from the parts of all devices; every device has them all."""
+    if axis_name is None:
+        return logits, targets
+    names = _axis_names(axis_name)
+    whole = _gathered(logits, names)
+    return whole, _gathered(targets, names) if jnp.shape(targets) == jnp.shape(logits) else targets
+
+
+def _gathered(part, names):
+    return lax.all_gather(part, names, axis=part.ndim - 1, tiled=True, to="invarying")
+
+
+def _axis_names(axis_name):
+    names = axis_name if isinstance(axis_name, (tuple, list)) else (axis_name,)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"axis_name must be a name or a sequence of names, got {axis_name!r}")
+    for name in names:
+        try:
+            lax.axis_size(name)
+        except NameError:
+            raise ValueError(f"axis_name must be an axis that the call is inside of, got {name!r}") from None
+    if len(set(names)) < len(names):
+        raise ValueError(f"axis_name must name an axis once, got {axis_name!r}")
+    return tuple(names)
 
 
 class How(NamedTuple):

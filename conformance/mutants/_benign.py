@@ -177,4 +177,14 @@ BENIGN = (
         "    return jnp.where(jnp.isfinite(total), total, jnp.sum(flat))\n\n\n" + _HALVED_EXACTLY.rstrip("\n") + "\n",
         functions=_TOTALS,
     ),
+    Edit(
+        "joined_by_sum",
+        (),
+        "each device's classes in their place among zeros, and a sum over the devices",
+        '    return lax.all_gather(part, names, axis=part.ndim - 1, tiled=True, to="invarying")',
+        "    own, last = part.shape[-1], part.ndim - 1\n"
+        "    room = jnp.zeros((*part.shape[:-1], own * lax.axis_size(names)), part.dtype)\n"
+        "    place = own * lax.axis_index(names)\n"
+        "    return lax.psum(lax.dynamic_update_slice_in_dim(room, part, place, last), names)",
+    ),
 )

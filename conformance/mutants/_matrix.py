@@ -123,7 +123,7 @@ def _units_against(edit: Edit) -> Iterator[Unit]:
     can make a difference to, which for the base itself are all.
     """
     if not edit.clauses:
-        # What smoke has, and all that changes an order or a shape: a good loss may sum in another one.
+        # What smoke has, and all that changes an order, a shape or devices: a good loss may sum in another order.
         quick = [unit for unit in all_units() if unit.is_quick or _reorders(unit)]
         yield from (unit for unit in quick if not edit.functions or _can_change(edit, unit))
         return
@@ -138,7 +138,7 @@ def _units_against(edit: Edit) -> Iterator[Unit]:
 
 
 def _reorders(unit: Unit) -> bool:
-    return unit.dtype == "float32" and unit.check.id.startswith("invariances.")
+    return unit.dtype == "float32" and unit.check.id.startswith(("invariances.", "split."))
 
 
 def _can_change(edit: Edit, unit: Unit) -> bool:

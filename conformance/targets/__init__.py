@@ -22,6 +22,7 @@ from lossproof.conformance.targets._target import (
     Arrays as Arrays,
     NotApplicable as NotApplicable,
     Offer as Offer,
+    Split as Split,
     Target as Target,
     TargetError as TargetError,
     Unsupported as Unsupported,

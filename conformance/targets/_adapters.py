@@ -38,6 +38,7 @@ class Adapter:
 
 ADAPTERS: Mapping[str, Adapter] = {
     "lossproof": Adapter("lossproof's three functions and its normalising factors", "lossproof", "_lossproof"),
+    "lossproof-xla": Adapter("the same functions, implementation xla, of every platform", "lossproof", "_lossproof"),
     "optax": Adapter("optax.softmax_cross_entropy_with_integer_labels", "optax", "_optax"),
     "optax-dense": Adapter("optax.softmax_cross_entropy", "optax", "_optax"),
     "torch": Adapter("torch.nn.functional.cross_entropy", "torch", "_torch"),

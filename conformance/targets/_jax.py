@@ -1,7 +1,7 @@
 """Targets written in JAX."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from lossproof.conformance._case import KEYWORDS, SCALARS, WEIGHTED, Array, Case
-from lossproof.conformance.targets._devices import spread
+from lossproof.conformance.targets._devices import axis_names, on_split_classes, provide_devices, spread
 from lossproof.conformance.targets._python import PythonTarget
-from lossproof.conformance.targets._target import Arrays, Offer, Unsupported
+from lossproof.conformance.targets._target import Arrays, Offer, Split, Unsupported
 from lossproof.reference import LOSSPROOF, Convention
+
+provide_devices()
 
 
 class JaxTarget(PythonTarget):
@@ -82,6 +84,12 @@ class JaxTarget(PythonTarget):
             outputs, gradients = program(*self._arguments(case), self._cotangents(case, cotangents))
             return _numpy(outputs), _numpy(gradients)
 
+    def split(self, case: Case, cotangents: Mapping[str, Any], split: Split) -> tuple[Arrays, Arrays]:
+        with _precision(case):
+            program = self._program(split, case, partial(self._split_classes, split))
+            outputs, gradients = program(*self._arguments(case), self._cotangents(case, cotangents))
+            return _numpy(outputs), _numpy(gradients)
+
     # Programs: functions of (floats, others), dictionaries of differentiable and of other arguments.
 
     def _outputs(self, case: Case, floats: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,7 +98,7 @@ class JaxTarget(PythonTarget):
         results = self.functions[case.function](**floats, **others, **concrete)
         return self.named_results(case, results)
 
-    def _split(self, case: Case, others: Any) -> Callable[[Any], tuple[Any, Any]]:
+    def _by_derivative(self, case: Case, others: Any) -> Callable[[Any], tuple[Any, Any]]:
         """The outputs that have a derivative, and those that have none, of the floats."""
 
         def outputs(floats: Any) -> tuple[Any, Any]:
@@ -101,12 +109,12 @@ class JaxTarget(PythonTarget):
         return outputs
 
     def _vjp(self, case: Case, floats: Any, others: Any, cotangents: Any) -> tuple[Any, Any]:
-        outputs, pullback, integers = jax.vjp(self._split(case, others), floats, has_aux=True)
-        (gradients,) = pullback({name: jnp.asarray(cotangents[name], value.dtype) for name, value in outputs.items()})
+        outputs, pullback, integers = jax.vjp(self._by_derivative(case, others), floats, has_aux=True)
+        (gradients,) = pullback({name: _cotangent(cotangents[name], value) for name, value in outputs.items()})
         return outputs | integers, gradients
 
     def _jvp(self, case: Case, floats: Any, others: Any, tangents: Any) -> Any:
-        return jax.jvp(self._split(case, others), (floats,), (tangents,), has_aux=True)[1]
+        return jax.jvp(self._by_derivative(case, others), (floats,), (tangents,), has_aux=True)[1]
 
     def _loss_of_logits(self, case: Case, floats: Mapping[str, Any], others: Any) -> Callable[[Any], Any]:
         return lambda logits: jnp.sum(self._outputs(case, {**floats, "logits": logits}, others)["loss"])
@@ -144,6 +152,18 @@ class JaxTarget(PythonTarget):
             return jax.lax.scan(lambda _, slices: (None, one(slices)), None, (mapped, others, cotangents))[1]
         raise Unsupported(f"no transform {transform}")
 
+    def _split_classes(self, split: Split, case: Case, floats: Any, others: Any, cotangents: Any) -> Any:
+        case = case.with_inputs(axis_name=axis_names(split))
+        if split.is_inside:
+            return on_split_classes(split, partial(self._vjp, case), floats, others, cotangents)
+
+        def outputs(floats: Any) -> tuple[Any, Any]:
+            found, _ = on_split_classes(split, lambda *parts: (self._outputs(case, *parts), {}), floats, others)
+            return {name: value[0] for name, value in found.items() if name != "predicted_class"}, found
+
+        first, pullback, found = jax.vjp(outputs, floats, has_aux=True)
+        return found, pullback({name: cotangents[name] for name in first})[0]
+
     # Arguments.
 
     def _arguments(self, case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -165,7 +185,7 @@ class JaxTarget(PythonTarget):
             for name in (*self.offer(case.function).outputs, *case.also)
         }
 
-    def _program(self, kind: str, case: Case, body: Callable[..., Any]) -> Callable[..., Any]:
+    def _program(self, kind: Hashable, case: Case, body: Callable[..., Any]) -> Callable[..., Any]:
         traced = case.traced and self.scalars_differentiable
         known = KEYWORDS[case.function] if traced else (*SCALARS, *KEYWORDS[case.function])
         concrete = tuple((name, case.inputs.get(name)) for name in known)
@@ -175,6 +195,12 @@ class JaxTarget(PythonTarget):
         if key not in self._compiled:
             self._compiled[key] = jax.jit(partial(body, case))
         return self._compiled[key]
+
+
+def _cotangent(cotangent: Any, output: Any) -> Any:
+    """In the type of the output, which in shard_map says whether it may differ between devices (it should not)."""
+    typed = jnp.asarray(cotangent, output.dtype)
+    return jnp.where(jnp.isnan(output), typed, typed)
 
 
 def _is_wide(value: Any) -> bool:

@@ -1,11 +1,20 @@
-"""lossproof's own losses as a target."""
+"""lossproof's own losses as targets."""
 
 import importlib
+from functools import partial
+from types import SimpleNamespace
 
+from lossproof.conformance._case import FACTOR, OUTPUTS
 from lossproof.conformance.targets._functions import module_target
 from lossproof.conformance.targets._target import Target
 
+_IMPLEMENTATION = {"lossproof-xla": "xla"}
+
 
 def load(name: str) -> Target:
-    """The functions of the package."""
-    return module_target(name, importlib.import_module("lossproof"))
+    """The functions of the package, as they are or in one of their implementations."""
+    package = importlib.import_module("lossproof")
+    if name not in _IMPLEMENTATION:
+        return module_target(name, package)
+    losses = {loss: partial(getattr(package, loss), implementation=_IMPLEMENTATION[name]) for loss in OUTPUTS}
+    return module_target(name, SimpleNamespace(**losses, **{FACTOR: getattr(package, FACTOR)}))

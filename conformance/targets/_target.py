@@ -1,5 +1,6 @@
 """What the suite asks of an implementation under test."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,24 @@ class Offer:
 
     outputs: tuple[str, ...]
     arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Classes over devices (SPLIT).
+
+    Attributes:
+      sizes: of the mesh axes, in the order in which the target is given their names.
+      is_inside: whether derivatives are taken by each device, of its own call; else of the function of whole arrays.
+    """
+
+    sizes: tuple[int, ...]
+    is_inside: bool = True
+
+    @property
+    def devices(self) -> int:
+        """Their number."""
+        return math.prod(self.sizes)
 
 
 class Target:
@@ -96,6 +115,10 @@ class Target:
         totals), or "devices": the first axis spread over the devices there are, totals too.
         """
         raise Unsupported(f"{self.name} has no transforms")
+
+    def split(self, case: Case, cotangents: Mapping[str, Any], split: Split) -> tuple[Arrays, Arrays]:
+        """Like `differentiate`, with the classes split over devices; each output with an axis of devices in front."""
+        raise Unsupported(f"{self.name} splits no classes over devices")
 
     def mixed(self, case: Case, direction: Array) -> Array:
         """The derivative by the weights of sum(direction * dloss/dlogits)."""

@@ -15,8 +15,11 @@ from lossproof.conformance.targets._program import ProgramError
 
 PROTOCOL = 1
 
-# What a program can have. Further results are left out: one of them is no float.
-OFFERED = {name: ARGUMENTS[name] + tuple(word for word in KEYWORDS[name] if word != "also") for name in OUTPUTS}
+# What a program can have. Further results are left out, as one of them is no float, and so are axes of devices.
+OFFERED = {
+    name: ARGUMENTS[name] + tuple(word for word in KEYWORDS[name] if word not in ("also", "axis_name"))
+    for name in OUTPUTS
+}
 DIFFERENTIABLE = ("logits", "targets", "weights", *SCALARS)
 
 

@@ -90,7 +90,7 @@ def test_page_is_rendered(browser, tmp_path):
     size, lines = picture_lines(picture)
     assert size == (1200, 1600)
     assert len(set(lines)) > size[1] / 4  # an empty page has two or three kinds of lines
-    assert "torch does not conform: 4 of 53 tested clauses broken" in browser(page, "--dump-dom")
+    assert "torch does not conform: 4 of 55 tested clauses broken" in browser(page, "--dump-dom")
 
 
 def picture_lines(path):

@@ -27,7 +27,9 @@ def assert_usage_error(result, *words):
 
 def test_an_unknown_target_is_answered_with_those_there_are(check):
     """Fails when a misspelt target is a traceback, or the message leaves the user to guess."""
-    assert_usage_error(check("optx"), "unknown target 'optx'", "lossproof, optax", "torch", "file.py:function")
+    assert_usage_error(
+        check("optx"), "unknown target 'optx'", "lossproof, lossproof-xla, optax", "torch", "file.py:function"
+    )
 
 
 def test_a_file_that_is_not_there_is_named(check, tmp_path):

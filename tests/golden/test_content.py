@@ -14,9 +14,11 @@ from lossproof.golden._flags import NOTES
 
 SPEC = Path(__file__).resolve().parents[2] / "SPEC.md"
 # Errors, spellings of names, transforms, repetition, and the conventions of others: no input has them for an answer.
-NOT_IN_VECTORS = {"SHAPE-5", "SHAPE-6", "SHAPE-7", "GRAD-10", "NORM-1", "ACC-6", "CONV-1"}
+NOT_IN_VECTORS = {"SHAPE-5", "SHAPE-6", "SHAPE-7", "SHAPE-8", "GRAD-10", "NORM-1", "ACC-6", "CONV-1"}
 # Those of keywords that t5x's functions do not have, and neither has the format of the vectors.
 NOT_IN_VECTORS |= {"VALUE-11", "VALUE-12", "VALUE-13", "VALUE-14", "VALUE-15", "GRAD-12", "GRAD-13", "CONV-2"}
+# Devices: a vector is a call with whole rows.
+NOT_IN_VECTORS |= {"SPLIT-1", "SPLIT-2", "SPLIT-3", "SPLIT-4", "SPLIT-5"}
 # What a flag says that anybody can read off the inputs.
 VISIBLE = {"excluded", "full_smoothing", "narrow_logits", "negative_weight", "no_tokens", "one_class", "values_only"}
 # The least number of cases of each topic.
