@@ -1,4 +1,4 @@
-"""Times taken side by side, and the ratios that their scatter allows to quote."""
+"""Times taken side by side, the ratios that their scatter allows to quote, and what compiling takes."""
 
 import math
 import random
@@ -8,10 +8,15 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import jax
+import jax.monitoring
+
 Key = TypeVar("Key", bound=Hashable)
+Made = TypeVar("Made")
 
 FEWEST_ROUNDS = 3
 PAUSE = 0.005  # s; threads of the library that ran last may still be spinning, and would slow down the next one's
+_LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"  # what JAX reports between lowering and compiling
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,24 @@ class Sample:
         """
         low, _, high = statistics.quantiles(self.values, n=4, method="inclusive")
         return 1.57 * (high - low) / math.sqrt(len(self.values)) / self.median
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """Processor seconds, of all threads, that it takes until a JAX program can run.
+
+    Attributes:
+      lowering: of tracing and lowering.
+      compiling: of what XLA does.
+    """
+
+    lowering: float
+    compiling: float
+
+    @property
+    def total(self) -> float:
+        """Of both."""
+        return self.lowering + self.compiling
 
 
 def interleaved(
@@ -70,6 +93,23 @@ def interleaved(
             seconds[key].append(clock() - began)
             del result  # freed here, where nobody's time runs
     return {key: Sample(tuple(values)) for key, values in seconds.items()}
+
+
+def watched(make: Callable[[], Made]) -> tuple[Made, Compilation | None]:
+    """Returns what a function makes, and what compiling the last JAX program in it took; None if it compiles none."""
+    lowered = []
+
+    def listen(event: str, *_: Any, **__: Any) -> None:
+        if event == _LOWERED:
+            lowered.append(time.process_time())
+
+    jax.clear_caches()  # each program pays for all of its own tracing
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        began, made, ended = time.process_time(), make(), time.process_time()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    return made, Compilation(lowered[-1] - began, ended - lowered[-1]) if lowered else None
 
 
 def ratio(ours: Sample, theirs: Sample, scale: float = 1.0) -> Sample:

@@ -3,6 +3,7 @@
     python benchmarks/losses.py
     python benchmarks/losses.py --json losses.json
     python benchmarks/losses.py --vocabularies 32128 --dtypes float32 --elements 4000000 --rounds 5
+    python benchmarks/losses.py --memory fresh
     python benchmarks/losses.py --scaling --json scaling.json
 
 Every loss is the sum over N tokens, without weights, for N x V normal logits. "plain" has neither smoothing nor z-loss;
@@ -10,23 +11,30 @@ Every loss is the sum over N tokens, without weights, for N x V normal logits. "
 the value and the gradient by the logits. All contestants of one V and type run in turns, in rounds of changing order,
 in one process. A time is a median over the rounds. A ratio is the median of the rounds' ratios; "+-" is the margin of a
 median, 1.57 interquartile ranges / sqrt(rounds), and a ratio whose margin is too wide is not quoted. "temp" is what a
-compiled program allocates besides arguments and results, in percent of the logits.
+compiled program allocates besides arguments and results, in percent of the logits. Compile times are processor seconds.
+
+"fresh" and "reused" are the memory of the process, one for each. Fresh is glibc's as it comes: a large array that is
+freed goes back to the system, and each page of the next one is fetched from there. Reused is memory that stays with
+the process and is written again, as in a long training run. "faults" counts the pages that a run has fetched.
 
 "floor" is the passes over memory that no loss can do without; "own float32" is lossproof on the same logits in float32,
 "own common V" lossproof on as many logits in rows of a V with many divisors, both in the same rounds.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jax
+import _memory
 import numpy as np
 from _contestants import FLOOR, FORWARD, OURS, SETTINGS, VALUE_AND_GRAD, Contestant, contestants
-from _goals import BOTH, COMMON, DTYPES, GOALS, PRIMES
-from _groups import Comparison, Group, Key, Timed, measure
+from _goals import BOTH, COMMON, COMPILATION, DTYPES, GOALS, PRIMES
+from _groups import Group, Key, Timed, measure
 from _inputs import Inputs
 from _report import machine, show, store
 from _timing import FEWEST_ROUNDS
@@ -71,40 +79,59 @@ def check_meaning(entrants: Iterable[Contestant], dtype: str) -> None:
                 )
 
 
-def print_group(group: Group) -> None:
-    """Prints the times and the ratios of one V and type."""
-    names = dict.fromkeys((key.name, key.setting) for key in group.timed)
-    rows = [[f"{name} {setting}", *_cells(group, name, setting)] for name, setting in names]
-    columns = ["", *(column for mode in BOTH for column in (f"{mode}, ms", "+-", "ns/logit", "temp"))]
-    show(f"V = {group.classes}, N = {group.tokens}, {group.dtype}: times", columns, rows)
+def print_groups(groups: Sequence[Group]) -> None:
+    """Prints the times, the ratios and the compile times of one V and type, with each kind of memory."""
+    timed, compared = groups[0].timed, groups[0].comparisons
+    title = f"V = {groups[0].classes}, N = {groups[0].tokens}, {groups[0].dtype}"
+    columns = _columns("", "{}, ms", "+-", "ns/logit", "faults", "temp")
+    show(f"{title}: times", columns, _rows(((key.name, key.setting) for key in timed), groups, _time_cells))
 
-    compared: dict[tuple[str, str], list[str]] = {}
-    for each in group.comparisons:
-        compared.setdefault((each.beside, each.setting), []).extend(_ratio_cells(each))
-    rows = [[f"{name}, {setting}", *cells] for (name, setting), cells in compared.items()]
-    columns = ["lossproof beside", *(column for mode in BOTH for column in (mode, "goal", ""))]
-    show(f"V = {group.classes}, {group.dtype}: ratios", columns, rows)
-    refused = [each for each in group.comparisons if each.refused is not None]
-    for each in refused:
-        print(f"  not quoted: {each.beside}, {each.setting}, {each.mode}: {each.refused}")
+    beside = ((each.beside, each.setting) for each in compared if each.beside != COMPILATION)
+    columns = _columns("lossproof beside", "{}", "goal", "")
+    show(f"{title}: ratios", columns, _rows(beside, groups, _ratio_cells))
+    refused = [(group.memory, each) for group in groups for each in group.comparisons if each.refused is not None]
+    for memory, each in refused:
+        print(f"  not quoted: {each.beside}, {each.setting}, {each.mode}, {memory}: {each.refused}")
     if refused:
         print("  quieten the machine, or raise --rounds")
 
-
-def _cells(group: Group, name: str, setting: str) -> list[str]:
-    cells = []
-    for mode in BOTH:
-        timed = group.timed[Key(name, setting, mode)]
-        share = "" if timed.temporaries is None else f"{timed.temporaries:.1%}"
-        seconds = timed.seconds
-        cells += [f"{seconds.median * 1e3:.2f}", f"{seconds.margin:.0%}", f"{timed.nanoseconds:.3f}", share]
-    return cells
+    compiled = ((key.name, key.setting) for key, each in timed.items() if each.compilation is not None)
+    columns = _columns("", "{}: trace, lower, s", "compile, s", "beside t5x", "goal", "")
+    show(f"{title}: compile time beside t5x", columns, _rows(compiled, groups, _compilation_cells))
 
 
-def _ratio_cells(comparison: Comparison) -> list[str]:
-    quoted = "" if comparison.ratio is None else f"{comparison.ratio:.3f} +-{comparison.margin:.0%}"
-    aim = "" if comparison.goal is None else f"<= {comparison.goal}"
-    return [quoted, aim, comparison.verdict]
+def _columns(first: str, *each: str) -> list[str]:
+    return [first, "memory", *(column.format(mode) for mode in BOTH for column in each)]
+
+
+def _rows(
+    named: Iterable[tuple[str, str]], groups: Sequence[Group], cells: Callable[[Group, str, str, str], list[str]]
+) -> list[list[str]]:
+    return [
+        [f"{name}, {setting}", group.memory, *(cell for mode in BOTH for cell in cells(group, name, setting, mode))]
+        for (name, setting), group in itertools.product(dict.fromkeys(named), groups)
+    ]
+
+
+def _time_cells(group: Group, name: str, setting: str, mode: str) -> list[str]:
+    timed = group.timed[Key(name, setting, mode)]
+    seconds, share = timed.seconds, "" if timed.temporaries is None else f"{timed.temporaries:.1%}"
+    times = [f"{seconds.median * 1e3:.2f}", f"{seconds.margin:.0%}", f"{timed.nanoseconds:.3f}"]
+    return [*times, f"{timed.usual_faults:.0f}", share]
+
+
+def _ratio_cells(group: Group, beside: str, setting: str, mode: str) -> list[str]:
+    found = group.comparison(beside, setting, mode)
+    scatter = f" +-{found.margin:.0%}" if found.margin else ""
+    quoted = "" if found.ratio is None else f"{found.ratio:.3f}{scatter}"
+    return [quoted, "" if found.goal is None else f"<= {found.goal}", found.verdict]
+
+
+def _compilation_cells(group: Group, name: str, setting: str, mode: str) -> list[str]:
+    compilation = group.timed[Key(name, setting, mode)].compilation
+    seconds = ["", ""] if compilation is None else [f"{compilation.lowering:.2f}", f"{compilation.compiling:.2f}"]
+    is_compared = name == OURS and any(each.beside == COMPILATION for each in group.comparisons)
+    return seconds + (_ratio_cells(group, COMPILATION, setting, mode) if is_compared else ["", "", ""])
 
 
 def scaling_sizes(elements: int) -> dict[str, list[tuple[int, int]]]:
@@ -128,17 +155,20 @@ def print_scaling(title: str, groups: Sequence[Group]) -> None:
     rows = [[f"{group.tokens} x {group.classes}", *(cell(group.timed[key]) for key in keys)] for group in groups]
     costs = [[group.timed[key].nanoseconds for group in groups] for key in keys]
     rows.append(["largest / smallest", *(f"{max(each) / min(each):.2f}" for each in costs)])
-    show(f"{title}, {groups[0].dtype}: ns per logit", ["N x V", *columns], rows)
+    show(f"{title}, {groups[0].dtype}, {groups[0].memory} memory: ns per logit", ["N x V", *columns], rows)
 
 
-def print_count(groups: Iterable[Group]) -> None:
-    """Prints how many goals were met."""
-    verdicts = [each.verdict for group in groups for each in group.comparisons if each.goal is not None]
-    print("goals:", ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("met", "missed", "not quoted")))
+def print_counts(groups: Sequence[Group]) -> None:
+    """Prints how many goals were met with each kind of memory."""
+    for memory in dict.fromkeys(group.memory for group in groups):
+        compared = [each for group in groups if group.memory == memory for each in group.comparisons]
+        verdicts = [each.verdict for each in compared if each.goal is not None]
+        counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("met", "missed", "not quoted"))
+        print(f"goals with {memory} memory: {counts}")
 
 
 def _document(arguments: argparse.Namespace, groups: Iterable[Group], *, complete: bool) -> dict[str, Any]:
-    options = {name: getattr(arguments, name) for name in ("elements", "rounds", "widest", "scaling")}
+    options = {name: getattr(arguments, name) for name in ("memory", "elements", "rounds", "widest", "scaling")}
     goals = [
         {name: value if name in {"beside", "at_most"} else list(value) for name, value in asdict(each).items()}
         for each in GOALS
@@ -155,8 +185,10 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--elements", type=int, default=ELEMENTS, help="N x V, about (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="default %(default)s")
     parser.add_argument("--widest", type=float, default=WIDEST, help="margin of a ratio to quote (default %(default)s)")
+    parser.add_argument("--memory", nargs="+", choices=_memory.KINDS, default=list(_memory.KINDS), help="default: both")
     parser.add_argument("--scaling", action="store_true", help="cost per logit as N and V grow, without peers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the measurements to FILE, as they come")
+    parser.add_argument("--measure", type=json.loads, help=argparse.SUPPRESS)  # what a process of ours is to measure
     arguments = parser.parse_args()
     if arguments.rounds < FEWEST_ROUNDS:
         parser.error(f"--rounds must be at least {FEWEST_ROUNDS}, so that scatter can be seen, got {arguments.rounds}")
@@ -165,12 +197,30 @@ def _parsed() -> argparse.Namespace:
             f"--elements must be at least 1 and every V at least 2, got {arguments.elements} and "
             f"{min(arguments.vocabularies)}"
         )
+    for reason in filter(None, map(_memory.unavailable, arguments.memory)):
+        parser.error(f"--memory: {reason}")
     return arguments
+
+
+def measured(memory: str, **request: Any) -> Group:
+    """Returns what a process with this kind of memory measures; the request is that of `_print_measured`."""
+    arguments = ["--memory", memory, "--measure", json.dumps({"memory": memory, **request})]
+    return Group.from_json(json.loads(_memory.last_line(memory, Path(__file__), arguments)))
+
+
+def _print_measured(*, peers: bool, **request: Any) -> None:
+    if request["memory"] == _memory.REUSED and not _memory.is_reused():
+        sys.exit("--memory: reused needs a malloc that keeps what is freed; this one gives it back all the same")
+    entrants, _ = contestants()
+    print(json.dumps(measure(contestants=entrants if peers else entrants[:1], **request).as_json()))
 
 
 def main() -> None:
     """Prints the tables and writes the JSON file that is asked for."""
     arguments = _parsed()
+    if arguments.measure:
+        _print_measured(**arguments.measure)
+        return
     print(*(f"{name}: {value}" for name, value in machine().items()), sep="\n")
     entrants, missing = contestants()
     if missing:
@@ -180,27 +230,27 @@ def main() -> None:
         tables = scaling_sizes(arguments.elements)
     else:
         tables = {"": [(max(1, arguments.elements // classes), classes) for classes in arguments.vocabularies]}
+    options = {"rounds": arguments.rounds, "widest": arguments.widest, "peers": not arguments.scaling}
     done: list[Group] = []
     for dtype in arguments.dtypes:
         check_meaning(entrants, dtype)
         for title, sizes in tables.items():
-            groups = []
+            groups: dict[str, list[Group]] = {memory: [] for memory in arguments.memory}
             for tokens, classes in sizes:
-                groups.append(
-                    measure(tokens, classes, dtype, entrants, rounds=arguments.rounds, widest=arguments.widest)
-                )
-                jax.clear_caches()
-                done.append(groups[-1])
+                for memory, its in groups.items():
+                    its.append(measured(memory, tokens=tokens, classes=classes, dtype=dtype, **options))
+                    done.append(its[-1])
+                    if arguments.json:
+                        store(arguments.json, _document(arguments, done, complete=False))
                 if not arguments.scaling:
-                    print_group(groups[-1])
-                if arguments.json:
-                    store(arguments.json, _document(arguments, done, complete=False))
+                    print_groups([its[-1] for its in groups.values()])
             if arguments.scaling:
-                print_scaling(title, groups)
+                for its in groups.values():
+                    print_scaling(title, its)
     if arguments.json:
         store(arguments.json, _document(arguments, done, complete=True))
     if not arguments.scaling:
-        print_count(done)
+        print_counts(done)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,20 @@ import dataclasses
 import importlib
 import itertools
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 TAKEN = {"forward", "value_and_grad"}
+KINDS = ["fresh", "reused"]
 
 
 def started(script: str, *options: object) -> subprocess.CompletedProcess[str]:
@@ -47,16 +50,17 @@ def small_losses(tmp_path_factory):
         assert [file.name for file in path.parent.iterdir()] == ["losses.json"]
         stored = json.loads(path.read_text(encoding="utf-8"))
         assert stored["complete"] is True
-        (group,) = stored["groups"]
-        assert (group["dtype"], group["tokens"], group["classes"]) == (dtype, 1, classes)
-        runs.append((printed, group))
+        assert [group["memory"] for group in stored["groups"]] == KINDS
+        for group in stored["groups"]:
+            assert (group["dtype"], group["tokens"], group["classes"]) == (dtype, 1, classes)
+        runs.append((printed, stored["groups"]))
     return runs
 
 
 @pytest.mark.thorough
 def test_losses_times_every_contestant_in_every_mode(small_losses):
     """Fails when a contestant, a setting or a mode drops out of the table, or a time is not stored."""
-    for printed, group in small_losses:
+    for printed, group in ((printed, group) for printed, groups in small_losses for group in groups):
         keys = {(each["name"], each["setting"], each["mode"]) for each in group["timed"]}
         smoothed = {"lossproof", "t5x"}
         smoothed |= {"own float32"} if group["dtype"] == "bfloat16" else set()
@@ -64,36 +68,82 @@ def test_losses_times_every_contestant_in_every_mode(small_losses):
         assert keys >= set(itertools.product(smoothed, ("plain", "smoothed"), TAKEN))
         assert keys >= set(itertools.product(["optax"], ["plain"], TAKEN))
         assert keys >= set(itertools.product(["floor"], ["-"], TAKEN))
-        assert all(len(each["seconds"]) == 3 and min(each["seconds"]) > 0 for each in group["timed"])
+        assert all(len(each["seconds"]) == len(each["faults"]) == 3 for each in group["timed"])
+        assert all(min(each["seconds"]) > 0 for each in group["timed"])
         jax_names = smoothed | {"optax", "floor"}
         assert all(each["temporaries"] is not None for each in group["timed"] if each["name"] in jax_names)
-        assert f"V = {group['classes']}, N = 1, {group['dtype']}" in printed
+        assert all(each["compilation"]["compiling"] > 0 for each in group["timed"] if each["name"] in jax_names)
+        title = f"V = {group['classes']}, N = 1, {group['dtype']}"
+        assert [line for line in printed.splitlines() if line.startswith(title)] == [
+            f"{title}: times",
+            f"{title}: ratios",
+            f"{title}: compile time beside t5x",
+        ]
+
+
+@pytest.mark.thorough
+def test_losses_prints_both_kinds_of_memory_side_by_side(small_losses):
+    """Fails when a line of a table is that of one kind only, or stands far from the other's."""
+    for printed, _ in small_losses:
+        lines = [line.split() for line in printed.splitlines()]
+        kinds = [kind for words in lines for kind in words if kind in KINDS and words[0] != "goals"]
+        assert kinds == KINDS * (len(kinds) // 2)
+        assert len(kinds) > 2 * len(TAKEN)
 
 
 @pytest.mark.thorough
 def test_losses_holds_each_ratio_against_its_goal(small_losses):
     """Fails when a goal is not looked up, or met and missed are mistaken for each other."""
     plain, prime = (
-        {(each["beside"], each["setting"], each["mode"]): each for each in group["comparisons"]}
-        for _, group in small_losses
+        {(each["beside"], each["setting"], each["mode"]): each for each in groups[0]["comparisons"]}
+        for _, groups in small_losses
     )
     assert plain["floor", "plain", "forward"]["goal"] == 1.15
     assert plain["floor", "smoothed", "forward"]["goal"] == 1.45
     assert plain["optax", "plain", "value_and_grad"]["goal"] == 1.1
     assert plain["temporaries", "smoothed", "value_and_grad"]["goal"] == 0.04
     assert plain["t5x", "plain", "forward"]["goal"] is None
+    assert plain["t5x's compile time", "plain", "forward"]["goal"] == 1.5
     assert prime["own common V", "plain", "forward"]["goal"] == 2.0
     assert prime["temporaries", "plain", "forward"]["goal"] == 0.1
     assert prime["floor", "plain", "forward"]["goal"] is None
-    for comparisons, (printed, _) in zip((plain, prime), small_losses, strict=True):
-        verdicts = []
-        for each in comparisons.values():
-            assert each["refused"] is None
-            expected = "" if each["goal"] is None else "met" if each["ratio"] <= each["goal"] else "missed"
-            assert each["verdict"] == expected
-            verdicts.append(expected)
-        met, missed = (verdicts.count(verdict) for verdict in ("met", "missed"))
-        assert printed.splitlines()[-1] == f"goals: {met} met, {missed} missed, 0 not quoted"
+    for printed, groups in small_losses:
+        counts = [f"goals with {group['memory']} memory: {judged(group)}, 0 not quoted" for group in groups]
+        assert printed.splitlines()[-2:] == counts
+
+
+def judged(group):
+    """How many goals of a group were met and missed, once each verdict is found to be right."""
+    verdicts = []
+    for each in group["comparisons"]:
+        assert each["refused"] is None
+        expected = "" if each["goal"] is None else "met" if each["ratio"] <= each["goal"] else "missed"
+        assert each["verdict"] == expected
+        verdicts.append(expected)
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("met", "missed"))
+
+
+@pytest.mark.thorough
+def test_compile_time_is_compared_with_all_of_t5x_s(small_losses):
+    """Fails when tracing or XLA's part is left out of the ratio, or another program's times get into it."""
+    for group in itertools.chain.from_iterable(groups for _, groups in small_losses):
+        seconds = {
+            (each["name"], each["setting"], each["mode"]): sum(each["compilation"].values())
+            for each in group["timed"]
+            if each["compilation"] is not None
+        }
+        found = [each for each in group["comparisons"] if each["beside"] == "t5x's compile time"]
+        assert len(found) == 2 * len(TAKEN)
+        for each in found:
+            ours, theirs = (seconds[name, each["setting"], each["mode"]] for name in ("lossproof", "t5x"))
+            assert each["ratio"] == ours / theirs
+
+
+@pytest.mark.thorough
+def test_a_group_comes_back_from_json_as_it_was(small_losses):
+    """Fails when a process's measurements are printed or stored otherwise than they were taken."""
+    for group in itertools.chain.from_iterable(groups for _, groups in small_losses):
+        assert json.loads(json.dumps(imported("_groups").Group.from_json(group).as_json())) == group
 
 
 @pytest.mark.thorough
@@ -103,6 +153,7 @@ def test_scaling_prints_the_cost_of_growing_sizes(tmp_path, monkeypatch, capsys)
     for name, sizes in (("TOKENS", [256, 2048, 4096]), ("TOKENS_CLASSES", [1024]), ("CLASSES", [4096])):
         monkeypatch.setattr(losses, f"SCALING_{name}", sizes)
     options = ["--scaling", "--elements", "20000", "--rounds", "3", "--dtypes", "float32", "--json", str(path)]
+    options += ["--memory", "reused"]
     monkeypatch.setattr(sys, "argv", ["losses.py", *options])
     losses.main()
     groups = json.loads(path.read_text(encoding="utf-8"))["groups"]
@@ -110,7 +161,7 @@ def test_scaling_prints_the_cost_of_growing_sizes(tmp_path, monkeypatch, capsys)
     assert [(group["tokens"], group["classes"]) for group in groups] == sizes
     printed = capsys.readouterr().out
     assert all(f"{tokens} x {classes} " in printed for tokens, classes in sizes)
-    assert printed.count("largest / smallest") == 2
+    assert printed.count("largest / smallest") == printed.count("reused memory") == 2
 
 
 class FakeTime:
@@ -142,7 +193,9 @@ def compared(monkeypatch, ours, theirs):
     time, groups = FakeTime(), imported("_groups")
     monkeypatch.setattr(groups, "floor_program", lambda *_: time.program(theirs))
     entrants = [time.contestant("lossproof", ours), time.contestant("t5x", theirs)]
-    group = groups.measure(1, 32128, "float32", entrants, rounds=len(ours) - 1, widest=0.1, clock=time.clock)
+    group = groups.measure(
+        1, 32128, "float32", entrants, memory="fresh", rounds=len(ours) - 1, widest=0.1, clock=time.clock
+    )
     assert {each.beside for each in group.comparisons} == {"floor", "t5x", "temporaries"}
     return next(each for each in group.comparisons if (each.beside, each.setting) == ("t5x", "smoothed"))
 
@@ -174,7 +227,7 @@ def test_times_are_per_logit_where_sizes_differ():
     groups, timing = imported("_groups"), imported("_timing")
     second = timing.Sample((1.0, 1.0, 1.0))
     timed = {
-        groups.Key(name, setting, mode): groups.Timed(second, logits, 0.0)
+        groups.Key(name, setting, mode): groups.Timed(second, logits, (0, 0, 0), 0.0, None)
         for (name, logits), setting, mode in itertools.product(
             [("lossproof", 32003), ("own common V", 64006)], ["plain", "smoothed"], sorted(TAKEN)
         )
@@ -196,6 +249,68 @@ def test_losses_says_what_is_wrong_with_an_option(options, message):
     result = started("losses.py", *options)
     assert result.returncode == 2
     assert message in result.stderr
+
+
+def test_reused_memory_is_refused_without_glibc(monkeypatch, capsys):
+    """Fails when what another malloc does is called reused memory, or fresh memory is refused with it."""
+    losses, memory = imported("losses"), imported("_memory")
+    monkeypatch.setattr(memory.platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(memory.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(sys, "argv", ["losses.py"])
+    with pytest.raises(SystemExit, match="2"):
+        losses.main()
+    assert "--memory: reused needs glibc, whose malloc can be told to keep" in capsys.readouterr().err
+    assert memory.unavailable("fresh") is None
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc can be told to keep what is freed")
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_is_of_the_kind_that_is_asked_for(kind, tmp_path, monkeypatch):
+    """Fails when glibc does not take its variables, or a fresh process has them from whoever started it."""
+    memory, script = imported("_memory"), tmp_path / "script.py"
+    script.write_text(f"import sys\nsys.path[:0] = [{str(BENCHMARKS)!r}]\nimport _memory\nprint(_memory.is_reused())\n")
+    for name, value in memory._KEEP.items():
+        monkeypatch.setenv(name, value)
+    assert memory.last_line(kind, script, []) == str(kind == "reused")
+
+
+def test_a_process_that_fails_says_why(tmp_path):
+    """Fails when a run goes on without a measurement, or hides what went wrong with it."""
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nsys.exit(f'no {sys.argv[1]}')\n")
+    with pytest.raises(SystemExit, match="no reason\na process with fresh memory ended with exit status 1"):
+        imported("_memory").last_line("fresh", script, ["reason"])
+
+
+@pytest.mark.thorough
+def test_an_interrupted_run_keeps_what_it_has_measured(tmp_path, monkeypatch, small_losses):
+    """Fails when a kind's measurements are only stored with the other's."""
+    losses, path = imported("losses"), tmp_path / "losses.json"
+    fresh = small_losses[0][1][0]
+
+    def measured(memory, **_):
+        if memory == "reused":
+            raise KeyboardInterrupt
+        return imported("_groups").Group.from_json(fresh)
+
+    monkeypatch.setattr(losses, "measured", measured)
+    monkeypatch.setattr(losses, "check_meaning", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["losses.py", "--json", str(path)])
+    with pytest.raises(KeyboardInterrupt):
+        losses.main()
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    assert (stored["complete"], stored["groups"]) == (False, [fresh])
+
+
+def test_compile_time_is_that_of_the_program_itself(monkeypatch):
+    """Fails when what a program does before it is compiled counts as compiling, or an eager one has a compile time."""
+    timing = imported("_timing")
+    moments = itertools.count()
+    monkeypatch.setattr(timing.time, "process_time", lambda: float(next(moments)))
+    made, compilation = timing.watched(lambda: jax.jit(jnp.negative).lower(np.float32(1)).compile())
+    assert made(np.float32(1)) == -1
+    assert (compilation.lowering, compilation.compiling, compilation.total) == (1.0, 1.0, 2.0)
+    assert timing.watched(lambda: "eager") == ("eager", None)
 
 
 def test_a_wrong_formula_is_not_timed():
