@@ -1,0 +1,34 @@
+"""The documents as pages: what a reader of Markdown sees of their examples."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("benchmarks", "docs", "examples", "golden")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
+FENCE = re.compile(r" {0,3}```")
+QUOTED = re.compile(r" {0,3}>>>")  # to Markdown a quotation in a quotation in a quotation, whose lines are run together
+
+
+def quoted(text: str) -> list[int]:
+    """The numbers of the lines that begin an example outside a fenced or indented block."""
+    found, fenced = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        if FENCE.match(line):
+            fenced = not fenced
+        elif not fenced and QUOTED.match(line):
+            found.append(number)
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_examples_are_code_to_markdown(path):
+    """Fails when a document shows an example as nested quotations, its lines run together."""
+    assert quoted(path.read_text(encoding="utf-8")) == []
+
+
+def test_an_example_outside_a_fence_is_found():
+    """Fails when the test above cannot fail."""
+    assert quoted("```python\n>>> 1\n1\n\n```\n\n>>> 2\n2\n\n    >>> 3\n    3\n") == [7]
