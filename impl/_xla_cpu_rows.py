@@ -86,7 +86,7 @@ def _in_place(form: Form, scale: float, cut: Array, peak: Array) -> _Blocks:
 
     sums = lax.optimization_barrier(jnp.sum(m - capped(cut.astype(carried), form.softcap), axis=-1))
     # [STATE-4] To scale every gap before the sum would cost a third of it.
-    sums = lax.cond(jnp.max(sums) == jnp.inf, of_huge, lambda _: scale * sums, cut)
+    sums = lax.cond(jnp.max(sums, initial=0) == jnp.inf, of_huge, lambda _: scale * sums, cut)
     return _Blocks(exponentials, sums, block)
 
 

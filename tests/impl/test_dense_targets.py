@@ -107,8 +107,10 @@ def test_the_three_functions_have_one_value():
     tokens = token_cross_entropy(x, q, z_loss=0.125, subtract_entropy=False, smoothing="uniform")
     np.testing.assert_array_equal(tokens.loss, loss)
     np.testing.assert_array_equal(tokens.z_loss, z)
-    alone = [compute_weighted_cross_entropy(x[i], q[i], None, 0.0, 0.125)[0] for i in range(4)]
-    np.testing.assert_array_equal(alone, loss)
+    # Row by row on both sides: XLA:CPU may make an FMA of a product and a sum for one row, and not for several.
+    for i in range(4):
+        total = compute_weighted_cross_entropy(x[i], q[i], None, 0.0, 0.125)[0]
+        np.testing.assert_array_equal(total, cross_entropy_with_logits(x[i], q[i], 0.125)[0])
 
 
 @pytest.mark.parametrize("classes", [5, 134, 167])
