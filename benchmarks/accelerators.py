@@ -235,15 +235,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     groups, left_out = groups_of(options)
     for each in left_out:
         print(f"left out: {each}")
-    before = dict(resumed(options.json)) if options.resume and options.json.exists() else {}
-    done: dict[Group, dict[Request, dict[str, Any]]] = {}
+    # What is not asked for this time is kept, too.
+    done = dict(resumed(options.json)) if options.resume and options.json.exists() else {}
     work = []
     for group in groups:
         requests = requests_of(group, options.contestants, options.settings)
-        if before.get(group, {}).keys() >= set(requests):
-            done[group] = before.get(group, {})
-        elif requests:
-            work.append((group, requests))
+        left = [request for request in requests if request not in done.get(group, {})]
+        if left:
+            work.append((group, left))
     head = {"machine": machine(), "compilers": versions(), "left_out": left_out, "missing": missing}
 
     def save(*, complete: bool) -> None:
@@ -252,14 +251,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             store(options.json, {**head, "complete": complete, "goals": goals, "groups": stored(in_order())})
 
     def in_order() -> list[Compiled]:
-        return [(group, done[group]) for group in groups if group in done]
+        return [(group, done[group]) for group in dict.fromkeys([*groups, *done]) if group in done]
 
     _absent_devices.set_environment()
     for group, programs in in_order():
         print_group(group, programs)
     for group, programs in compile_all(work, options.jobs, options.limit):
         print_group(group, programs)
-        done[group] = programs
+        done[group] = done.get(group, {}) | programs
         save(complete=False)
     save(complete=True)
     print_goals(comparisons(in_order()))
