@@ -173,7 +173,7 @@ BENIGN = (
         (),
         "a tree over the tokens, with the error of every addition carried along",
         _TOTAL,
-        "    total = _halved_exactly(jnp.pad(flat, (0, 1)))[0]\n"
+        "    total = _halved_exactly(flat if flat.size else jnp.zeros(1, flat.dtype))[0]\n"
         "    return jnp.where(jnp.isfinite(total), total, jnp.sum(flat))\n\n\n" + _HALVED_EXACTLY.rstrip("\n") + "\n",
         functions=_TOTALS,
     ),
