@@ -16,7 +16,7 @@ from jax import Array, lax
 from lossproof.impl._pairs import pair_sums
 from lossproof.impl._softmax import known_size
 
-WIDEST, NARROWEST = {"float32": 12, "float64": 32}, 4  # digits, in bits
+WIDEST = {"float32": 12, "float64": 32}  # digits, in bits
 
 
 class _Places(NamedTuple):
@@ -40,7 +40,7 @@ def _places(dtype: np.dtype, count: int | None) -> _Places:
     bits = 8 * dtype.itemsize
     # Room for the sign and for as many carries as there are terms; where their number is not known, for 2^26 of them.
     room = bits - 2 - (26 if count is None else count.bit_length())
-    width = max(NARROWEST, min(WIDEST[dtype.name], room))
+    width = max(1, min(WIDEST[dtype.name], room))
     lowest, highest = info.minexp - info.nmant, info.maxexp
     exponents = np.arange(lowest, highest, width)
     return _Places(width, exponents, np.dtype(f"int{bits}"), bits // 2 - 1)
