@@ -252,7 +252,7 @@ class Run:
         """How large the errors of a case may be."""
         return Bounds(case, self.target.convention, grade, self.profile)
 
-    def _of_further(self, case: Case, grade: Grade) -> PredictionBounds:
+    def of_further(self, case: Case, grade: Grade) -> PredictionBounds:
         return PredictionBounds(_of_prediction(case), self.target.convention, grade, self.profile)
 
     def check_values(self, case: Case, outputs: Sequence[str] | None = None, grade: Grade = "C") -> None:
@@ -266,7 +266,7 @@ class Run:
         exact = exact_values(case, self.target.convention)
         bounds = self.bounds(case, grade).values()
         if case.also:
-            bounds |= self._of_further(case, grade).values()
+            bounds |= self.of_further(case, grade).values()
         offered = self.target.offer(self.function).outputs
         for name in outputs or [*(name for name in OUTPUTS[self.function] if name in offered), *case.also]:
             self.judge("values", case, name, actual[name], exact[name], bounds[name])
@@ -291,7 +291,7 @@ class Run:
         exact = exact_gradients(case, cotangents, self.target.convention)
         bounds = self.bounds(case, grade).gradients(cotangents)
         if case.also:
-            further = self._of_further(case, grade).gradients(cotangents)
+            further = self.of_further(case, grade).gradients(cotangents)
             bounds |= {name: bounds[name] + bound for name, bound in further.items()}
         for name in arguments:
             if name not in actual:

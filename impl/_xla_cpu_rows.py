@@ -115,8 +115,8 @@ def _copied(form: Form, scale: float, logits: Array, peak: Array, length: int) -
 
     def of_rows(some: Array, m: Array) -> tuple[Array, ...]:
         some = lax.optimization_barrier(capped(some.astype(carried), form.softcap))
-        cuts = (some[..., :whole].reshape(groups, rows, -1, length), some[..., None, whole:])
-        each = zip(*(sums(x, m) for x in cuts if x.size), strict=True)
+        cuts = (some[..., :whole].reshape(groups, rows, whole // length, length), some[..., None, whole:])
+        each = zip(*(sums(x, m) for x in cuts if x.shape[-2] and x.shape[-1]), strict=True)
         return tuple(jnp.concatenate(of_cuts, axis=-1) for of_cuts in each)
 
     def step(i: Array, parts: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -134,7 +134,7 @@ def _copied(form: Form, scale: float, logits: Array, peak: Array, length: int) -
             jnp.zeros_like(peaks)[..., None] + 0 * peaks[..., None], (groups, size, -(-classes // length))
         )
         parts = lax.fori_loop(0, -(-size // rows), step, (empty,) if form.gaps is Gaps.NOTHING else (empty, empty))
-    exponentials, *gap_sums = (part.reshape(*peak.shape, -1) for part in parts)
+    exponentials, *gap_sums = (part.reshape(*peak.shape, part.shape[-1]) for part in parts)
 
     def block(which: Array, otherwise: Array) -> Array:
         index = length * which[..., None] + lax.broadcasted_iota(jnp.int32, (*which.shape, length), which.ndim)
@@ -197,7 +197,7 @@ def first_largest(logits: Array) -> Array:
     length = block_length(logits.shape[-1])  # short: where V is sharded, all devices are sent the block
     if length is None:
         return lax.argmax(logits, logits.ndim - 1, jnp.int32)  # not vectorised
-    cut = lax.optimization_barrier(logits.reshape(*logits.shape[:-1], -1, length))
+    cut = lax.optimization_barrier(logits.reshape(*logits.shape[:-1], logits.shape[-1] // length, length))
     of_blocks = jnp.max(cut, axis=-1)
     which = lax.argmax(of_blocks, of_blocks.ndim - 1, jnp.int32)
     block = jnp.squeeze(jnp.take_along_axis(cut, which[..., None, None], axis=-2), -2)

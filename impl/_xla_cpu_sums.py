@@ -35,7 +35,7 @@ def cut_sum(terms: Callable[..., Array], rows: tuple[Array, ...], scalars: tuple
         sums = jnp.sum(terms(*lax.optimization_barrier(rows), *(scalar[..., None] for scalar in scalars)), axis=-1)
         return lax.optimization_barrier(sums)
     # The barrier keeps passes apart, and stands before an upcast.
-    cut = lax.optimization_barrier(tuple(row.reshape(*shape, -1, length) for row in rows))
+    cut = lax.optimization_barrier(tuple(row.reshape(*shape, classes // length, length) for row in rows))
     sums = jnp.sum(terms(*cut, *(scalar[..., None, None] for scalar in scalars)), axis=-1)
     # Without the barrier the two sums would be merged, and their operand written.
     return jnp.sum(lax.optimization_barrier(sums), axis=-1)

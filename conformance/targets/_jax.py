@@ -10,9 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from lossproof.conformance._case import KEYWORDS, SCALARS, WEIGHTED, Array, Case
+from lossproof.conformance.coverage import AXES
 from lossproof.conformance.targets._devices import axis_names, on_split_classes, provide_devices, spread
+from lossproof.conformance.targets._jax_ways import perform
 from lossproof.conformance.targets._python import PythonTarget
 from lossproof.conformance.targets._target import Arrays, Offer, Split, Unsupported
+from lossproof.conformance.targets._way import Answer, Directions, Way
 from lossproof.reference import LOSSPROOF, Convention
 
 provide_devices()
@@ -23,6 +26,9 @@ class JaxTarget(PythonTarget):
 
     array = "a JAX array"
     packages = ("jax", "jaxlib")
+    transforms = AXES["transform"]
+    derivatives = AXES["derivative"]
+    has_wide_types = False
 
     def __init__(
         self,
@@ -89,6 +95,10 @@ class JaxTarget(PythonTarget):
             program = self._program(split, case, partial(self._split_classes, split))
             outputs, gradients = program(*self._arguments(case), self._cotangents(case, cotangents))
             return _numpy(outputs), _numpy(gradients)
+
+    def perform(self, way: Way, cases: Sequence[Case], directions: Sequence[Directions]) -> list[Answer]:
+        self.offer(cases[0].function)
+        return perform(self, way, cases, directions)
 
     # Programs: functions of (floats, others), dictionaries of differentiable and of other arguments.
 

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lossproof.conformance._case import DTYPES, Array, Case
+from lossproof.conformance.targets._way import (
+    PLAIN_DERIVATIVES,
+    PLAIN_TRANSFORMS,
+    Answer,
+    Directions,
+    Way,
+    given_as,
+    refuse_changed,
+)
 from lossproof.reference import LOSSPROOF, Convention
 
 Arrays = dict[str, Array]
@@ -64,6 +75,8 @@ class Target:
       offers: the functions it has, by name.
       dtypes: the types of logits that it takes.
       scalars_differentiable: whether label_smoothing, z_loss and the factor may be traced and differentiated.
+      transforms, derivatives: the ways in which it may be called, as in `Way`.
+      has_wide_types: whether it has 64-bit numbers also where the logits are narrower.
       sources: the files that it is written in, unless they are those of an installed package.
       packages: the import names of the packages that it is from and runs on; or names and versions, if it says them.
     """
@@ -73,6 +86,9 @@ class Target:
     offers: Mapping[str, Offer]
     dtypes: Sequence[str] = tuple(DTYPES)
     scalars_differentiable: bool = False
+    transforms: Sequence[str] = PLAIN_TRANSFORMS
+    derivatives: Sequence[str] = PLAIN_DERIVATIVES
+    has_wide_types: bool = True
     sources: Sequence[Path] = ()
     packages: Sequence[str] | Mapping[str, str] = ()
 
@@ -123,3 +139,35 @@ class Target:
     def mixed(self, case: Case, direction: Array) -> Array:
         """The derivative by the weights of sum(direction * dloss/dlogits)."""
         raise Unsupported(f"{self.name} has no second derivatives")
+
+    def perform(self, way: Way, cases: Sequence[Case], directions: Sequence[Directions]) -> list[Answer]:
+        """What the target makes of calls that differ in numbers alone, made in one way.
+
+        Args:
+          way: how.
+          cases: the calls; one after the other, or at once where the way is mapped.
+          directions: of their derivatives.
+
+        Raises:
+          Unsupported: the target cannot be called in that way.
+          Violation: it has changed its arguments.
+        """
+        if way.transform not in self.transforms:
+            raise Unsupported(f"{self.name} has no {way.transform}")
+        if way.derivative not in self.derivatives:
+            raise Unsupported(f"{self.name} has no derivatives of this kind: {way.derivative}")
+        if way.given in ("jax", "list"):
+            raise Unsupported(f"{self.name} takes no arrays of that kind: {way.given}")
+        return [self._called(way, case, along) for case, along in zip(cases, directions, strict=True)]
+
+    def _called(self, way: Way, case: Case, along: Directions) -> Answer:
+        before = {name: value for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
+        given = {name: given_as(value, way.given) for name, value in before.items()}
+        called = case.with_inputs(**given)
+        if way.derivative == "values":
+            answer = Answer(self.values(called))
+        else:
+            found = [self.differentiate(called, cotangents) for cotangents in along.cotangents]
+            answer = Answer(found[0][0], tuple(gradients for _, gradients in found))
+        refuse_changed(before, given)
+        return answer

@@ -1,0 +1,287 @@
+"""The verdict on a cell of the model: every array that its calls give, against the exact one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lossproof.conformance import _charges
+from lossproof.conformance._case import DENSE, OUTPUTS, SCALARS, WEIGHTED, Array, Case
+from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp, exact_values
+from lossproof.conformance._judge import Violation, judge, refuse_void, VoidCaseError
+from lossproof.conformance._run import Run, argument_dtype
+from lossproof.conformance.coverage._cases import Calls, calls, exact_case, total_of
+from lossproof.conformance.coverage._model import Cell
+from lossproof.conformance.targets import Unsupported
+from lossproof.conformance.targets._way import Answer, Directions
+from lossproof.reference.bounds import Grade, smallest_normal, with_final_rounding
+
+FEW_TOKENS = 4  # whose derivatives along tangents are judged, one by one
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Something that is not as it should be.
+
+    Attributes:
+      subject: what deviates, in the words of `_charges`.
+      message: what happened.
+      case: the call.
+      is_small: whether only an accurate algorithm would not deviate.
+    """
+
+    subject: str
+    message: str
+    case: Case
+    is_small: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of a cell.
+
+    Attributes:
+      compared: how many arrays were compared, by subject.
+      deviations: the arrays that are wrong.
+    """
+
+    compared: Mapping[str, int]
+    deviations: tuple[Deviation, ...]
+
+
+def look(run: Run, cell: Cell, seed: int) -> Seen:
+    """Makes the calls of a cell and judges all that they give.
+
+    Raises:
+      Unsupported: the target cannot be called so.
+    """
+    function_outputs = run.target.offer(run.function).outputs
+    asked = calls(cell, seed, function_outputs)
+    return Looking(run, cell, asked).seen()
+
+
+class Looking:
+    """One look at a cell.
+
+    Args:
+      run: the unit.
+      cell: where.
+      asked: its calls.
+    """
+
+    def __init__(self, run: Run, cell: Cell, asked: Calls) -> None:
+        self.run, self.cell, self.asked = run, cell, asked
+        self.compared: dict[str, int] = {}
+        self.deviations: list[Deviation] = []
+
+    def seen(self) -> Seen:
+        """Makes the calls and judges them."""
+        cases, along = self.asked.cases, self.asked.directions
+        again = not self.asked.way.is_mapped
+        try:
+            answers = self.run.ask(
+                self.run.function,
+                lambda: self.run.target.perform(
+                    self.asked.way, cases + cases[:1] * again, along + along[:1] * again
+                ),
+            )
+        except Violation as violation:
+            if self.cell["given"] in ("list", "big-endian") and " raised " in str(violation):
+                raise Unsupported(f"{self.run.target.name} takes no arrays given as {self.cell['given']}") from violation
+            self.deviations.append(Deviation(_charges.LOSS, str(violation), cases[0]))
+            return Seen(self.compared, tuple(self.deviations))
+        for case, directions, answer in zip(cases, along, answers, strict=False):
+            self._judge(case, directions, answer)
+        if again:
+            self._same_bits(cases[0], answers[0], answers[-1])
+        return Seen(self.compared, tuple(self.deviations))
+
+    def _judge(self, case: Case, directions: Directions, answer: Answer) -> None:
+        outputs = answer.outputs
+        if self.cell["transform"] == "split":
+            outputs = self._of_all_devices(case, outputs)
+        exact = exact_case(case)
+        if outputs:
+            self._values(case, exact, outputs)
+        if self.asked.way.derivative in ("vjp", "vjp twice"):
+            for cotangents, gradients in zip(directions.cotangents, answer.derivatives, strict=True):
+                self._gradients(case, exact, cotangents, gradients)
+        elif self.asked.way.derivative == "jvp":
+            self._along_tangents(case, exact, directions, answer.derivatives[0])
+        elif self.asked.way.derivative == "mixed":
+            self._mixed(case, exact, directions, answer.derivatives[0]["product"])
+        elif answer.derivatives:
+            self._product(case, exact, directions, answer.derivatives[0]["product"])
+
+    def _of_all_devices(self, case: Case, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        for name, values in outputs.items():
+            if not all(np.array_equal(value, values[0], equal_nan=values.dtype.kind == "f") for value in values):
+                self._deviates(name, f"{name} must be the same on all devices, got {values.tolist()}", case)
+        return {name: values[0] for name, values in outputs.items()}
+
+    def _values(self, case: Case, exact: Case, outputs: Mapping[str, Array]) -> None:
+        run = self.run
+        right = exact_values(exact, run.target.convention)
+        for name, value in outputs.items():
+            wanted = "int32" if name == "predicted_class" else case.carried
+            if value.dtype.name != wanted:
+                self._deviates(f"{_charges.TYPES} of values", f"{name} must be {wanted}, got {value.dtype.name}", case)
+            self._count(f"{_charges.TYPES} of values")
+        for grade in ("A", "C"):
+            bounds = run.bounds(exact, grade).values()
+            if case.also:
+                bounds |= run.of_further(exact, grade).values()
+            arrays = {name: (value, right[name], bounds[name]) for name, value in outputs.items()}
+            if self._compare("values", case, arrays, grade):
+                break
+
+    def _gradients(self, case: Case, exact: Case, cotangents: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+        run = self.run
+        right = exact_gradients(exact, cotangents, run.target.convention)
+        for name, value in gradients.items():
+            wanted = self._type_of(case, name)
+            if value.dtype.name != wanted:
+                message = f"the derivative by {name} must be {wanted}, got {value.dtype.name}"
+                self._deviates(f"{_charges.TYPES} of derivatives", message, case)
+            self._count(f"{_charges.TYPES} of derivatives")
+        alone = next(iter(cotangents)) if len(cotangents) == 1 else ""
+        for grade in ("A", "C"):
+            bounds = run.bounds(exact, grade).gradients(cotangents)
+            if case.also:
+                further = run.of_further(exact, grade).gradients(cotangents)
+                bounds |= {name: bounds[name] + bound for name, bound in further.items()}
+            arrays = {
+                _charges.by(name): (
+                    value,
+                    right[name],
+                    with_final_rounding(bounds[name], right[name].magnitude, self._type_of(case, name)),
+                )
+                for name, value in gradients.items()
+            }
+            if self._compare("gradients", case, arrays, grade):
+                break
+        for subject in (_charges.cotangent_of(alone) if alone else _charges.TOGETHER,):
+            self._count(subject)
+
+    def _type_of(self, case: Case, name: str) -> str:
+        """The type of a derivative: that of its argument, unless the framework has no 64-bit numbers just now."""
+        dtype = argument_dtype(case, name)
+        wide = case.dtype == "float64" or self.cell["transform"] == "x64" or self.run.target.has_wide_types
+        return "float32" if dtype == "float64" and not wide else dtype
+
+    def _along_tangents(self, case: Case, exact: Case, along: Directions, moved: Mapping[str, Array]) -> None:
+        run = self.run
+        for index, one, tangents in _one_by_one(exact, along.tangents):
+            for output, value in moved.items():
+                shape = () if exact.function == WEIGHTED else one.logits.shape[:-1]
+                cotangents = {output: np.ones(shape)}
+                right = exact_gradients(one, cotangents, run.target.convention)
+                known = float(np.sum([dot(right[name], tangent) for name, tangent in tangents.items()]))
+                bounds = run.bounds(one, "C")
+                allowed = bounds.gradients(cotangents)
+                if one.also:
+                    further = run.of_further(one, "C").gradients(cotangents)
+                    allowed = allowed | {name: allowed[name] + bound for name, bound in further.items()}
+                sizes = {name: gradient.magnitude for name, gradient in right.items()}
+                bound = bounds.jvp(allowed, sizes, tangents)
+                actual = value if index is None else value[index]
+                arrays = {"jvp": (np.asarray(actual), _alone(known), np.asarray(bound))}
+                self._compare("gradients", case, arrays, "C", f"the derivative of {output} along tangents")
+
+    def _product(self, case: Case, exact: Case, along: Directions, product: Array) -> None:
+        run, order = self.run, self.asked.way.derivative
+        assert along.vector is not None
+        total = total_of(exact)
+        right = exact_hvp(total, along.vector, run.target.convention)
+        bound = with_final_rounding(run.bounds(total, "C").hvp_row(along.vector), right.magnitude, case.dtype)
+        self._compare("gradients", case, {order: (product, right, bound)}, "C")
+
+    def _mixed(self, case: Case, exact: Case, along: Directions, product: Array) -> None:
+        run = self.run
+        assert along.vector is not None
+        ones = exact.with_inputs(weights=np.ones(exact.logits.shape[:-1], exact.carried))
+        cotangents = {"loss": np.ones(())}
+        gradients = exact_gradients(ones, cotangents, run.target.convention)["logits"]
+        bounds = run.bounds(ones, "C")
+        rows = bounds.gradients(cotangents)["logits"]
+        known, allowed = np.zeros(exact.logits.shape[:-1]), np.zeros(exact.logits.shape[:-1])
+        losses = exact_values(Case("token_cross_entropy", _of_token(ones.inputs)), run.target.convention)["loss"].high
+        for index in np.ndindex(exact.logits.shape[:-1]):
+            row = Exact(gradients.high[index], gradients.low[index])
+            if np.isfinite(losses[index]):
+                known[index] = dot(row, along.vector[index])
+                allowed[index] = bounds.jvp({"row": rows[index]}, {"row": row.magnitude}, {"row": along.vector[index]})
+            else:
+                known[index] = np.nan  # GRAD-11 speaks of finite losses alone
+        dtype = self._type_of(case, "weights")
+        right = Exact(known, np.zeros_like(known))
+        spoken = np.isfinite(known)
+        chosen = Exact(known[spoken], np.zeros(int(spoken.sum())))
+        bound = with_final_rounding(allowed[spoken], np.abs(chosen.high), dtype)
+        self._compare("gradients", case, {"mixed": (np.asarray(product)[spoken], chosen, bound)}, "C")
+
+    def _compare(
+        self, quantity: str, case: Case, arrays: Mapping[str, tuple[Array, Exact, Any]], grade: Grade, what: str = ""
+    ) -> bool:
+        """Judges arrays by their bounds; whether that says all there is to say."""
+        wrong = {}
+        for subject, (actual, right, bound) in arrays.items():
+            full = np.broadcast_to(np.asarray(bound, np.float64), right.high.shape)
+            try:
+                judgement = judge(what or subject, actual, right, full)
+            except Violation as violation:
+                self._deviates(subject, str(violation), case)
+                continue
+            if grade == "C" or judgement.utilisation <= 1:
+                self._count(subject)
+            if grade == "A" and judgement.utilisation <= 1:
+                self.run.tally.add(quantity, judgement.utilisation, f"{subject}: {case.describe()}", case)
+            if judgement.utilisation > 1:
+                wrong[subject] = judgement
+        if grade == "A" and not wrong:
+            return True
+        if grade == "A":
+            self._accurate = wrong
+            return False
+        for subject, judgement in wrong.items():
+            self._deviates(subject, judgement.message, case)
+        for subject, judgement in getattr(self, "_accurate", {}).items():
+            if subject not in wrong:
+                self._deviates(subject, judgement.message, case, is_small=True)
+        self._accurate = {}
+        return True
+
+    def _same_bits(self, case: Case, first: Answer, again: Answer) -> None:
+        for one, other in zip((first.outputs, *first.derivatives), (again.outputs, *again.derivatives), strict=True):
+            for name, value in one.items():
+                self._count(_charges.BITS)
+                if value.tobytes() != other[name].tobytes():
+                    message = f"{name} differs between the first call and the same call after another one"
+                    self._deviates(_charges.BITS, message, case)
+
+    def _count(self, subject: str) -> None:
+        self.compared[subject] = self.compared.get(subject, 0) + 1
+
+    def _deviates(self, subject: str, message: str, case: Case, *, is_small: bool = False) -> None:
+        self.deviations.append(Deviation(subject, message, case, is_small))
+
+
+def _alone(number: float) -> Exact:
+    return Exact(np.asarray(number), np.asarray(0.0))
+
+
+def _of_token(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in inputs.items() if name not in ("weights", "loss_normalizing_factor")}
+
+
+def _one_by_one(case: Case, tangents: Mapping[str, Array]) -> Iterator[tuple[Any, Case, Mapping[str, Array]]]:
+    """Tokens of their own, each with its place and tangents; a total is one."""
+    if case.function == WEIGHTED:
+        yield None, case, tangents
+        return
+    places = list(np.ndindex(case.logits.shape[:-1]))
+    for place in places if len(places) <= 2 * FEW_TOKENS else [*places[:FEW_TOKENS], *places[-FEW_TOKENS:]]:
+        arrays = {name: value[place][None] for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
+        own = {name: tangent[place][None] if name in arrays else tangent for name, tangent in tangents.items()}
+        yield place, case.with_inputs(**arrays), own

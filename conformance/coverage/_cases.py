@@ -1,0 +1,336 @@
+"""From a cell of the model to calls: exact inputs, and the way they are made."""
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ml_dtypes  # noqa: F401  numpy learns the name bfloat16 from it
+import numpy as np
+
+from lossproof.conformance._case import DENSE, DTYPES, FURTHER, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance._draw import carried_float, generator
+from lossproof.conformance.coverage._model import ABSENT, MASSES, Cell, is_dense, shape_of
+from lossproof.conformance.targets._way import Directions, Way
+from lossproof.reference import FORMATS
+
+FUNCTIONS = {"token": TOKEN, "weighted": WEIGHTED, "dense": DENSE}
+SCALARS = {"label_smoothing": "label_smoothing", "z_loss": "z_loss", "factor": "loss_normalizing_factor"}
+NUMBERS = {"tiny": 2.0**-30}
+CAPS = {"small": 2.0, "large": 50.0}
+OUTPUTS_IN_PLACE = {"loss": 0, "z_loss": 1, "third": 2}
+
+# So many different tokens and logits there are in what is large; the reference computes equal ones once.
+_TOKENS, _LOGITS, _FEW = 13, 24, 66
+_EDGES = (63, 64, 127, 128, 511, 512, 1023, 1024, 2047, 2048, 4095, 4096, 32767, 32768, 65535, 65536, 131071, 131072)
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls of a cell.
+
+    Attributes:
+      way: how they are made.
+      cases: their inputs: as the cell says; then with other numbers of the same kind, nothing masked or special, so that
+        one feature does not hide what another does wrong.
+      directions: of their derivatives.
+    """
+
+    way: Way
+    cases: tuple[Case, ...]
+    directions: tuple[Directions, ...]
+
+
+def calls(cell: Cell, seed: int, outputs: tuple[str, ...]) -> Calls:
+    """The calls of a cell.
+
+    Args:
+      cell: a value for every axis.
+      seed: of the numbers.
+      outputs: those of the function, whose cotangents there are.
+    """
+    way = way_of(cell)
+    digest = zlib.crc32(repr(sorted(cell.items())).encode())
+    first = _case(cell, generator(seed * 2**32 + digest))
+    second = _calm(cell, generator(seed * 2**32 + digest + 1))
+    if way.is_mapped:
+        second = _differing(way, first, second)
+    cases = (first, second)
+    directions = tuple(
+        _directions(cell, way, case, generator(digest + 2 + number), outputs) for number, case in enumerate(cases)
+    )
+    return Calls(way, cases, directions)
+
+
+def way_of(cell: Cell) -> Way:
+    """How the calls of a cell are made."""
+    forms = {SCALARS[name]: cell[f"{name} form"] for name in SCALARS if cell[name] != ABSENT}
+    return Way(cell["transform"], cell["derivative"], cell["given"], forms)
+
+
+def _calm(cell: Cell, rng: np.random.Generator) -> Case:
+    """Nothing masked, special or out of range; every token counts."""
+    place = "any sum" if cell["targets"] == "dense bool" else "any sum" if is_dense(cell["targets"]) else "random"
+    weighing = cell["weighing"] if cell["weighing"] in (ABSENT, "negative") else "ordinary"
+    changed = {"masks": "none", "special": "none", "place": place, "weighing": weighing}
+    spread = {"spread": "normal"} if cell["spread"] == "offset" else {}
+    return _case({**cell, **changed, **spread}, rng)
+
+
+def _differing(way: Way, first: Case, second: Case) -> Case:
+    """The first case with what is mapped taken from the second."""
+    names = way.mapped(first.inputs)
+    if way.transform == "vmap scalars":
+        halves = {name: first.inputs[name] / 2 for name in names}
+        return first.with_inputs(**halves)
+    return first.with_inputs(**{name: second.inputs[name] for name in names})
+
+
+def _case(cell: Cell, rng: np.random.Generator) -> Case:
+    function, dtype = FUNCTIONS[cell["function"]], cell["logits"]
+    shape, classes = shape_of(cell["batch"]), int(cell["classes"])
+    count = int(np.prod(shape, dtype=np.int64))
+    kinds = max(1, min(count, _TOKENS))
+    logits = _logits(cell, rng, kinds, classes)
+    targets = _dense(cell, rng, kinds, classes) if is_dense(cell["targets"]) else _hard(cell, rng, kinds, logits)
+    logits, targets = _masked(cell, rng, logits, targets)
+    chosen = np.arange(count) if kinds >= count else rng.integers(kinds, size=count)
+    logits, targets = logits[chosen], targets[chosen]
+    inputs: dict[str, Any] = {}
+    weights = None if cell["weights"] == ABSENT else _weights(cell, rng, count)
+    logits = _special(cell, rng, logits, targets, weights)
+    inputs["logits"] = logits.reshape((*shape, classes)).astype(DTYPES[dtype])
+    inputs["targets"] = targets.reshape((*shape, *targets.shape[1:]))
+    if weights is not None:
+        inputs["weights"] = weights.reshape(shape)
+    for name, argument in SCALARS.items():
+        if cell[name] != ABSENT:
+            inputs[argument] = carried_float(NUMBERS.get(cell[name]) or float(cell[name]), dtype)
+    if cell["smoothing"] != ABSENT:
+        inputs["smoothing"] = cell["smoothing"]
+    if cell["subtract_entropy"] != ABSENT:
+        inputs["subtract_entropy"] = cell["subtract_entropy"] == "True"
+    if cell["logit_softcap"] not in (ABSENT, "none"):
+        inputs["logit_softcap"] = CAPS[cell["logit_softcap"]]
+    if cell["also"] != ABSENT:
+        inputs["also"] = tuple(name for name in FURTHER if name[0] in cell["also"])
+    return Case(function, inputs)
+
+
+def _logits(cell: Cell, rng: np.random.Generator, tokens: int, classes: int) -> Array:
+    """Exact in the type of the logits; where there are many classes, of few different numbers."""
+    spread = cell["spread"]
+    draw: Mapping[str, Callable[[Any], Array]] = {
+        "normal": lambda size: rng.normal(size=size) * rng.choice([1.0, 5.0]),
+        "confident": lambda size: rng.normal(size=size) * 0.5,
+        "offset": lambda size: rng.normal(size=size) * 5 + rng.choice([1e3, -1e4]),
+        "ties": lambda size: np.round(rng.normal(size=size) * 2),
+        "wide": lambda size: rng.uniform(-100, 100, size),
+    }
+    if classes <= _FEW:
+        logits = draw[spread]((tokens, classes))
+    else:
+        palettes = draw[spread]((tokens, _LOGITS))
+        logits = np.take_along_axis(palettes, rng.integers(_LOGITS, size=(tokens, classes)), axis=-1)
+    if spread == "confident" and tokens:
+        lead = rng.choice([10.0, 20.0, 40.0], size=tokens)
+        logits[np.arange(tokens), rng.integers(classes, size=tokens)] += lead
+    return logits.astype(DTYPES[cell["logits"]]).astype(np.float64)
+
+
+def _hard(cell: Cell, rng: np.random.Generator, tokens: int, logits: Array) -> Array:
+    kind, place, classes = cell["targets"], cell["place"], logits.shape[-1]
+    dtype = np.dtype(kind)
+    highest = min(classes - 1, int(np.iinfo(dtype).max))
+    targets = rng.integers(highest + 1, size=tokens).astype(np.int64)
+    edges = [edge for edge in _EDGES if edge <= highest] or [highest // 2]
+    outside = np.arange(tokens) % 2 == 0
+    if place == "first":
+        targets[:] = 0
+    elif place == "last":
+        targets[:] = classes - 1
+    elif place == "edge":
+        targets = np.array(edges)[rng.integers(len(edges), size=tokens)]
+    elif place in ("maximum", "tied") and tokens:
+        targets = np.minimum(np.argmax(logits, axis=-1), highest)
+        if place == "tied":
+            other = (targets + 1 + rng.integers(classes - 1, size=tokens)) % classes
+            top = np.max(logits, axis=-1)
+            logits[np.arange(tokens), other] = logits[np.arange(tokens), targets] = top
+    elif place == "below":
+        lowest = int(np.iinfo(dtype).min)
+        targets[outside] = rng.choice([-1, -classes if -classes >= lowest else -1, lowest], size=tokens)[outside]
+    elif place == "above":
+        targets[outside] = classes
+    elif place == "far":
+        largest = int(np.iinfo(dtype).max)
+        beyond = classes + 65536 if classes + 65536 <= largest else largest
+        targets[outside] = largest if largest < 2**33 and rng.uniform() < 0.5 else beyond
+    elif place == "beyond 32 bits":
+        targets[outside] += 2**32 * rng.integers(1, 4)
+    return targets.astype(dtype)
+
+
+def _dense(cell: Cell, rng: np.random.Generator, tokens: int, classes: int) -> Array:
+    """Multiples of 1/8, which every type holds."""
+    kind, place = cell["targets"].removeprefix("dense "), cell["place"]
+    rows = np.arange(tokens)
+    eighths = np.zeros((tokens, classes))
+    step = 1.0 if kind in ("bool", "int32") else 0.125
+    if place in ("one-hot", "empty"):
+        eighths[rows, rng.integers(classes, size=tokens)] = 1.0
+    if place == "empty":
+        eighths[::2] = 0.0
+    if place == "distribution":
+        for _ in range(8):
+            eighths[rows, rng.integers(classes, size=tokens)] += 0.125
+    if place in ("any sum", "negative"):
+        palette = rng.integers(0, 9, size=5) * step
+        signs = rng.choice([-1.0, 1.0], size=5) if place == "negative" else 1.0
+        eighths = (palette * signs)[rng.integers(5, size=(tokens, classes))]
+        eighths[rng.uniform(size=eighths.shape) < min(0.5, 1 - 8 / max(classes, 9))] = 0.0
+    if kind == "bool":
+        return eighths > 0
+    return eighths.astype(DTYPES.get(kind, kind))
+
+
+def _masked(cell: Cell, rng: np.random.Generator, logits: Array, targets: Array) -> tuple[Array, Array]:
+    """Logits of -inf; classes with mass stay, but for targets whose place says so."""
+    tokens, classes = logits.shape
+    block = 64 if classes >= 128 else max(1, classes // 4)
+    column = np.arange(classes)
+    dense = targets.ndim == 2
+    kept = targets.astype(np.float64) != 0 if dense else column == np.asarray(targets, np.float64)[:, None]
+    patterns: Mapping[str, Callable[[], Array]] = {
+        "none": lambda: np.zeros((tokens, classes), bool),
+        "some": lambda: rng.uniform(size=(tokens, classes)) < 0.3,
+        "first block": lambda: np.broadcast_to(column < max(block, classes // 2 if classes < 128 else block), logits.shape),
+        "whole blocks": lambda: np.broadcast_to(column // block % 2 == 1, logits.shape),
+        "all but one": lambda: np.broadcast_to(column != classes // 2, logits.shape),
+    }
+    hidden = patterns[cell["masks"]]()
+    if dense and np.any(hidden):
+        # One class in each row keeps its mass; the masked others lose theirs.
+        first = column == np.argmax(kept, axis=-1)[:, None]
+        only = kept & (first if cell["masks"] == "all but one" else True)
+        hidden = hidden & ~(first & kept)
+        targets = np.where(hidden | ~only, targets.dtype.type(0), targets)
+    else:
+        hidden = hidden & ~kept
+        if cell["masks"] == "all but one" and not dense:
+            single = np.where(np.any(kept, axis=-1), np.argmax(kept, axis=-1), classes // 2)
+            hidden = column != single[:, None]
+    logits = np.where(hidden, -np.inf, logits)
+    if cell["place"] == "masked":
+        third = np.arange(tokens) % 3 == 0
+        logits = np.where(kept & third[:, None], -np.inf, logits)
+    return logits, targets
+
+
+def _weights(cell: Cell, rng: np.random.Generator, tokens: int) -> Array:
+    kind, weighing = cell["weights"], cell["weighing"]
+    dtype = np.dtype(DTYPES.get(kind, kind))
+    whole = kind.startswith("int")
+    weights = rng.integers(1, 4, size=tokens) * 1.0 if whole else rng.integers(1, 17, size=tokens) / 8.0
+    if weighing == "huge":
+        weights = weights * (2.0**12 if kind == "float16" else 2.0**90)
+    if weighing == "tiny":
+        weights = weights * (2.0**-11 if kind == "float16" else 2.0**-100)
+    if weighing == "negative":
+        weights = weights * rng.choice([-1.0, 1.0], size=tokens)
+    if weighing in ("zeros", "minus zero") or kind == "bool":
+        gone = rng.uniform(size=tokens) < 0.4
+        gone[: tokens // 3] = True
+        weights = np.where(gone, -0.0 if weighing == "minus zero" else 0.0, weights)
+    return weights.astype(dtype) if kind != "bool" else weights != 0
+
+
+def _special(cell: Cell, rng: np.random.Generator, logits: Array, targets: Array, weights: Array | None) -> Array:
+    """One token with something special in it: one that does not count if there are such, in two draws of three."""
+    special, (tokens, classes) = cell["special"], logits.shape
+    if special == "none" or not tokens:
+        return logits
+    token = int(rng.integers(tokens))
+    excluded = np.zeros(tokens, bool) if weights is None else weights.astype(np.float64) == 0
+    if targets.ndim == 1:
+        excluded = excluded | (targets < 0) | (targets.astype(np.float64) >= classes)
+    if np.any(excluded) and rng.uniform() < 2 / 3:
+        token = int(rng.choice(np.flatnonzero(excluded)))
+    places = [0, classes - 1, classes // 2, *(edge for edge in _EDGES if edge < classes), int(rng.integers(classes))]
+    logits = logits.copy()
+    exponent = FORMATS[cell["logits"]].max_exponent - (2 if cell["logits"] == "float64" else 0)
+    if special in ("nan", "inf"):
+        logits[token, places[int(rng.integers(len(places)))]] = np.nan if special == "nan" else np.inf
+    elif special == "all masked":
+        logits[token] = -np.inf
+    elif special == "huge":
+        sign = rng.choice([-1.0, 1.0])
+        pattern = ([1.0, 1.0], [1.0, -1.0], [1.0, 0.0], [0.25, -0.25])[int(rng.integers(4))]
+        finite = np.isfinite(logits[token])
+        logits[token, finite] = (sign * 2.0**exponent * np.resize(pattern, classes))[finite]
+    else:
+        finite = np.isfinite(logits[token])
+        smallest = float(np.finfo(DTYPES[cell["logits"]]).smallest_normal) if cell["logits"] != "bfloat16" else 2.0**-126
+        logits[token, finite] = (rng.uniform(-1, 1, classes) * smallest)[finite]
+    return logits.astype(DTYPES[cell["logits"]]).astype(np.float64)
+
+
+def _directions(cell: Cell, way: Way, case: Case, rng: np.random.Generator, outputs: tuple[str, ...]) -> Directions:
+    if way.derivative == "values":
+        return Directions()
+    if way.derivative in ("vjp", "vjp twice"):
+        pulls = 2 if way.derivative == "vjp twice" else 1
+        return Directions(tuple(_cotangents(cell, case, rng, outputs) for _ in range(pulls)))
+    if way.derivative == "jvp":
+        named = [name for name, value in case.inputs.items() if isinstance(value, np.ndarray) and value.dtype.name in FORMATS]
+        shapes = {name: np.shape(case.inputs[name]) for name in (*named, *way.traced(case.inputs))}
+        return Directions(tangents={name: _eighths(rng, shape) for name, shape in shapes.items()})
+    return Directions(vector=_eighths(rng, case.logits.shape))
+
+
+def _cotangents(cell: Cell, case: Case, rng: np.random.Generator, outputs: tuple[str, ...]) -> dict[str, Array]:
+    shape = () if case.function == WEIGHTED else case.logits.shape[:-1]
+    further = tuple(name for name in case.also if name != "predicted_class")
+    chosen: tuple[str, ...] = (*outputs, *further)
+    if cell["cotangent"] == "further":
+        chosen = further
+    elif cell["cotangent"] != "together":
+        place = OUTPUTS_IN_PLACE[cell["cotangent"]]
+        chosen = tuple(name for name in outputs if name in ("loss", "z_loss", ("log_z", "weight_sum")[case.function == WEIGHTED]))
+        chosen = tuple(name for name in chosen if {"loss": 0, "z_loss": 1}.get(name, 2) == place)
+    return {name: _eighths(rng, shape) for name in chosen}
+
+
+def _eighths(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Small exact numbers, none of them 0."""
+    return np.asarray(rng.integers(1, 9, shape) * rng.choice([-1, 1], shape) / 8.0)
+
+
+def simplified(cell: Cell, axis: str, value: str) -> dict[str, str]:
+    """The cell with one axis at another value, and what depends on it along: of a scalar its form, of targets their
+    place, of weights their numbers, of a derivative its cotangent.
+    """
+    changed = {**cell, axis: value}
+    if axis in SCALARS:
+        changed[f"{axis} form"] = ABSENT if value == ABSENT else "float" if changed[f"{axis} form"] == ABSENT else changed[f"{axis} form"]
+    if axis == "targets" and is_dense(value) != (changed["place"] in MASSES):
+        changed["place"] = "any sum" if is_dense(value) else "random"
+    if axis == "weights":
+        changed["weighing"] = ABSENT if value == ABSENT else "ordinary" if changed["weighing"] == ABSENT else changed["weighing"]
+    if axis == "derivative":
+        pulled = value in ("vjp", "vjp twice")
+        changed["cotangent"] = ABSENT if not pulled else "loss" if changed["cotangent"] == ABSENT else changed["cotangent"]
+    return changed
+
+
+def exact_case(case: Case) -> Case:
+    """The case as the reference takes it: dense targets of a type that is no float, in one."""
+    targets = case.inputs["targets"]
+    if case.is_dense and targets.dtype.kind in "biu":
+        return case.with_inputs(targets=targets.astype(np.float32))
+    return case
+
+
+def total_of(case: Case) -> Case:
+    """The same tokens as a batch total, which is what Hessians are taken of."""
+    return replace(case, function=WEIGHTED)

@@ -1,0 +1,205 @@
+"""What a call of a loss can be, as data: axes, their values, and what excludes what.
+
+A cell is one value for each axis. `_cases.py` makes calls of cells; the covering arrays in rows.json choose the cells.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Cell: TypeAlias = Mapping[str, str]
+
+# Written for an argument that is not given, and where an axis has no meaning.
+ABSENT = "absent"
+
+HARD = ("int32", "int8", "uint8", "int16", "uint16", "uint32", "int64", "uint64")
+DENSE = ("dense float32", "dense bfloat16", "dense float16", "dense float64", "dense bool", "dense int32")
+PLACES = ("random", "first", "last", "edge", "maximum", "tied", "masked", "below", "above", "far", "beyond 32 bits")
+MASSES = ("distribution", "one-hot", "any sum", "negative", "empty")
+FORMS = (ABSENT, "traced", "float", "int", "numpy", "array")
+FLOATING = ("float32", "bfloat16", "float16", "float64")
+MAPPED = ("vmap", "vmap logits", "vmap targets", "vmap weights", "vmap scalars", "scan")
+PULLED = ("vjp", "vjp twice")
+
+# The first value of each axis is the plain one, to which a failing cell is simplified.
+AXES: Mapping[str, tuple[str, ...]] = {
+    "function": ("token", "weighted", "dense"),
+    "logits": FLOATING,
+    "batch": ("5", "scalar", "1", "0", "0x3", "2x3", "1x3x2", "2x1x2x2", "4100", "3x1371"),
+    "classes": ("13", "1", "2", "3", "8", "63", "64", "65", "127", "128", "129", "257", "4099", "32128", "70001", "131101"),
+    "spread": ("normal", "confident", "offset", "ties", "wide"),
+    "masks": ("none", "some", "first block", "whole blocks", "all but one"),
+    "special": ("none", "nan", "inf", "all masked", "huge", "tiny"),
+    "targets": (*HARD, *DENSE),
+    "place": (*PLACES, *MASSES),
+    "weights": (ABSENT, "float32", "bool", "int8", "int32", "bfloat16", "float16", "float64"),
+    "weighing": (ABSENT, "ordinary", "negative", "zeros", "minus zero", "huge", "tiny"),
+    "label_smoothing": (ABSENT, "0", "tiny", "0.1", "0.5", "1"),
+    "label_smoothing form": FORMS,
+    "z_loss": (ABSENT, "0", "0.0001", "0.5", "-0.1"),
+    "z_loss form": FORMS,
+    "factor": (ABSENT, "37", "0.125", "-3"),
+    "factor form": FORMS,
+    "smoothing": (ABSENT, "others", "uniform"),
+    "subtract_entropy": (ABSENT, "True", "False"),
+    "logit_softcap": (ABSENT, "small", "large"),
+    "also": (ABSENT, "t", "p", "e", "tp", "te", "pe", "tpe"),
+    "given": ("numpy", "jax", "fortran", "strided", "read-only", "big-endian", "list"),
+    "derivative": ("values", "vjp", "vjp twice", "jvp", "forward over reverse", "reverse over forward", "mixed"),
+    "transform": ("jit", "eager", *MAPPED, "checkpoint", "donated", "devices", "split", "x64"),
+    "cotangent": (ABSENT, "loss", "z_loss", "third", "further", "together"),
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a cell must satisfy.
+
+    Attributes:
+      axes: that it speaks of.
+      holds: of their values, in this order.
+      why: what it would mean otherwise.
+    """
+
+    axes: tuple[str, ...]
+    holds: Callable[..., bool]
+    why: str
+
+
+def is_dense(targets: str) -> bool:
+    """Whether targets are weights of all classes."""
+    return targets.startswith("dense")
+
+
+def tokens(batch: str) -> int:
+    """How many tokens a batch has."""
+    count = 1
+    for length in shape_of(batch):
+        count *= length
+    return count
+
+
+def shape_of(batch: str) -> tuple[int, ...]:
+    """The shape of the tokens."""
+    return () if batch == "scalar" else tuple(map(int, batch.split("x")))
+
+
+def _range(targets: str) -> tuple[int, int]:
+    bits = int(targets.removeprefix("u").removeprefix("int"))
+    return (0, 2**bits - 1) if targets.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def _fits(targets: str, place: str, classes: str) -> bool:
+    if is_dense(targets):
+        return place in MASSES
+    if place not in PLACES:
+        return False
+    lowest, highest = _range(targets)
+    wanted = {"last": int(classes) - 1, "above": int(classes), "far": int(classes), "below": -1, "beyond 32 bits": 2**33}
+    return lowest <= wanted.get(place, 0) <= highest
+
+
+_SCALARS = ("label_smoothing", "z_loss", "factor")
+
+
+def _whole(value: str, form: str) -> bool:
+    return (value == ABSENT) == (form == ABSENT) and (form != "int" or value in ("0", "1", "37", "-3"))
+
+
+RULES: tuple[Rule, ...] = (
+    *(Rule((name, f"{name} form"), _whole, "an argument has a form if it is given; an int is whole") for name in _SCALARS),
+    Rule(("targets", "place", "classes"), _fits, "the type holds no such number"),
+    Rule(("function", "targets"), lambda f, t: f != "dense" or is_dense(t), "the function takes dense targets alone"),
+    Rule(
+        ("function", "targets"),
+        lambda f, t: f == "dense" or t not in ("dense bool", "dense int32"),
+        "only floating-point targets are dense here (VALUE-12)",
+    ),
+    Rule(("targets", "place"), lambda t, p: t != "dense bool" or p in ("one-hot", "any sum", "empty"), "0 and 1 alone"),
+    Rule(("targets", "place"), lambda t, p: t != "dense int32" or p != "distribution", "integers alone"),
+    Rule(("function", "weights"), lambda f, w: f == "weighted" or w == ABSENT, "no such argument"),
+    Rule(("weights", "weighing"), lambda w, v: (w == ABSENT) == (v == ABSENT), "no weights"),
+    Rule(("weights", "weighing"), lambda w, v: w != "bool" or v in ("ordinary", "zeros", ABSENT), "0 and 1 alone"),
+    Rule(
+        ("weights", "weighing"),
+        lambda w, v: not w.startswith("int") or v in ("ordinary", "negative", "zeros", ABSENT),
+        "integers alone",
+    ),
+    Rule(("function", "factor"), lambda f, v: f == "weighted" or v == ABSENT, "no such argument"),
+    Rule(("function", "label_smoothing"), lambda f, e: f != "dense" or e == ABSENT, "no such argument"),
+    Rule(("function", "z_loss"), lambda f, k: f != "dense" or k != ABSENT, "the argument has no default"),
+    *(
+        Rule(("function", name), lambda f, v: f != "dense" or v == ABSENT, "no such argument")
+        for name in ("smoothing", "subtract_entropy", "logit_softcap")
+    ),
+    Rule(("function", "also"), lambda f, a: f == "token" or a == ABSENT, "no such argument"),
+    Rule(
+        ("targets", "label_smoothing"),
+        lambda t, e: not is_dense(t) or e in (ABSENT, "0"),
+        "dense targets are not smoothed (SHAPE-7)",
+    ),
+    Rule(
+        ("targets", "label_smoothing form"),
+        lambda t, form: not is_dense(t) or form in (ABSENT, "float", "int"),
+        "with dense targets the smoothing is the constant 0 (SHAPE-7)",
+    ),
+    Rule(("batch", "classes"), lambda b, v: tokens(b) < 4000 or int(v) <= 65, "more than the level has time for"),
+    Rule(("batch", "classes"), lambda b, v: tokens(b) <= 6 or int(v) < 4000 or tokens(b) > 4000, "likewise"),
+    Rule(("classes", "masks"), lambda v, m: m == "none" or int(v) > 2, "too few classes to mask"),
+    Rule(("classes", "place"), lambda v, p: p not in ("masked", "tied") or int(v) > 1, "one class"),
+    Rule(("place", "targets"), lambda p, t: p != "masked" or not is_dense(t), "dense targets have no such place"),
+    Rule(("derivative", "cotangent"), lambda d, c: (d in PULLED) == (c != ABSENT), "cotangents are pulled back"),
+    Rule(("function", "cotangent"), lambda f, c: f != "dense" or c != "third", "two outputs"),
+    Rule(("also", "cotangent"), lambda a, c: c != "further" or a not in (ABSENT, "p"), "no such result"),
+    Rule(("function", "derivative"), lambda f, d: d != "mixed" or f == "weighted", "by weights"),
+    Rule(("weights", "derivative"), lambda w, d: d != "mixed" or w in FLOATING, "by weights"),
+    Rule(("transform", "weights"), lambda t, w: t != "vmap weights" or w != ABSENT, "no weights"),
+    Rule(
+        ("transform", "label_smoothing form", "z_loss form", "factor form"),
+        lambda t, *forms: t != "vmap scalars" or "traced" in forms,
+        "no traced scalar",
+    ),
+    Rule(("transform", "derivative"), lambda t, d: t != "checkpoint" or d != "values", "nothing to save"),
+    Rule(
+        ("transform", "derivative"),
+        lambda t, d: t != "split" or d in ("values", *PULLED[:1]),
+        "values and gradients are what SPLIT speaks of",
+    ),
+    Rule(("transform", "classes"), lambda t, v: t != "split" or int(v) % 4 == 0, "no equal shares"),
+    Rule(("transform", "batch"), lambda t, b: t != "split" or tokens(b) > 0, "no tokens"),
+    Rule(
+        ("transform", "batch"),
+        lambda t, b: t != "devices" or (tokens(b) > 1 and shape_of(b)[0] > 1),
+        "nothing to share out",
+    ),
+    Rule(("transform", "logits"), lambda t, x: t != "x64" or x != "float64", "always so"),
+    Rule(
+        ("transform", "given"),
+        lambda t, g: g in ("numpy", "jax") or t in ("jit", "eager", "x64", "checkpoint"),
+        "the transform makes arrays of its own",
+    ),
+    Rule(("transform", "given"), lambda t, g: t != "donated" or g == "jax", "buffers of the framework are donated"),
+    Rule(("transform", "place"), lambda t, p: p != "beyond 32 bits" or t == "eager", "compiled calls take 32 bits"),
+    Rule(("given", "place"), lambda g, p: p != "beyond 32 bits" or g not in ("jax", "list"), "those have 32 bits"),
+    Rule(("given", "transform", "derivative"), lambda g, t, d: g != "list" or (t, d) == ("eager", "values"), "no arrays"),
+    Rule(("given", "logits"), lambda g, x: g != "list" or x == "float32", "lists have no type"),
+    Rule(("given", "targets"), lambda g, t: g != "list" or t in ("int32", "dense float32"), "lists have no type"),
+    Rule(
+        ("given", "weights"), lambda g, w: g != "list" or w in (ABSENT, "float32", "bool", "int32"), "lists have no type"
+    ),
+    Rule(("given", "batch"), lambda g, b: g != "list" or tokens(b) > 0, "empty lists have no shape"),
+    Rule(("given", "classes"), lambda g, v: g != "list" or int(v) < 1000, "more than one writes down"),
+    Rule(
+        ("given", "logits"),
+        lambda g, x: g != "big-endian" or x != "bfloat16",
+        "the type has one byte order",
+    ),
+)
+
+
+def broken_rule(cell: Mapping[str, Any]) -> Rule | None:
+    """The first rule that a cell, or part of one, does not satisfy; rules about missing axes are left out."""
+    for rule in RULES:
+        if all(axis in cell for axis in rule.axes) and not rule.holds(*(cell[axis] for axis in rule.axes)):
+            return rule
+    return None
