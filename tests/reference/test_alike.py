@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lossproof import reference
+from lossproof.conformance._exact import as_pairs
 from lossproof.reference import _token
 from lossproof.reference._alike import kinds_of
 from lossproof.reference._interval import Interval, exact, exp, total, working_precision
@@ -147,7 +148,11 @@ def test_equal_tokens_are_computed_once(weights, calls_of):
     assert proofs() <= 3 + (3 + 6 * 4 + 6) + 3 * 3
 
 
-def test_entries_that_are_alike_are_one_object():
+def test_entries_that_are_alike_are_one_object(calls_of):
     """Fails when who converts an answer has to do it for every class."""
     gradient = reference.token_cross_entropy_gradients(row_of(700), [9], cotangents={"loss": [1]}).logits
     assert len(set(map(id, gradient))) <= 9
+    converted = calls_of(reference.Enclosure, "float_pair")
+    pairs = as_pairs(gradient)
+    assert converted() <= 9
+    assert list(zip(pairs.high.ravel(), pairs.low.ravel(), strict=True)) == [e.float_pair() for e in gradient]
