@@ -1,7 +1,7 @@
 """What the reference says about a case, as arrays of float pairs."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +57,10 @@ def exact_hvp(case: Case, vector: Array, convention: Convention) -> Exact:
 def as_pairs(answer: Enclosure | EnclosureArray) -> Exact:
     """Converts an answer of the reference."""
     shape = answer.shape if isinstance(answer, EnclosureArray) else ()
-    elements: Iterable[Enclosure] = answer.values if isinstance(answer, EnclosureArray) else (answer,)
-    pairs = [element.float_pair() for element in elements]
+    elements: Sequence[Enclosure] = answer.values if isinstance(answer, EnclosureArray) else (answer,)
+    # Entries that are alike are one object.
+    found = {key: element.float_pair() for key, element in {id(element): element for element in elements}.items()}
+    pairs = [found[id(element)] for element in elements]
     high = np.array([pair[0] for pair in pairs], np.float64).reshape(shape)
     low = np.array([pair[1] for pair in pairs], np.float64).reshape(shape)
     return Exact(high, low)

@@ -2,7 +2,8 @@
 
 Read it beside SPEC.md: `_token.py` has the formulas of one token, `_losses.py` the functions, `_derivatives.py` and
 `_directional.py` their derivatives, `_linear.py` the loss fused with the layer that makes the logits, `_factors.py`
-the normalising factors. Every answer is an `Enclosure`.
+the normalising factors. Equal tokens, and classes of one logit and one weight, are computed once (`_alike.py`). Every
+answer is an `Enclosure`.
 
 Two subpackages need NumPy, and are imported by name: `bounds` says how far from these answers a good algorithm may be,
 `oracle` gives them for production shapes.

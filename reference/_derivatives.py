@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from lossproof.reference._alike import Kinds
 from lossproof.reference._enclosure import Enclosure, EnclosureArray, refine, refine_rows
 from lossproof.reference._extended import added, scaled
 from lossproof.reference._inputs import Real, exact_array, exact_scalar, is_finite
@@ -84,8 +85,9 @@ def compute_weighted_cross_entropy_gradients(
     by_loss, by_z, by_weight_sum = batch_cotangents(cotangents)
     by_weights = batch_weights_gradient(problem, by_loss, by_z, by_weight_sum, digits)
     smoothing, k, factor = refine(lambda: by_batch_scalars(problem, by_loss, by_z), digits)
-    rows = refine_rows(lambda i: by_batch_row(problem, i, by_loss, by_z), len(problem.indices), digits)
-    by_dense = _dense_targets_gradient(problem, lambda i: problem.scaled_by_coefficient(i, by_loss)[0], digits)
+    tokens = problem.weighted_tokens
+    rows = refine_rows(lambda i: by_batch_row(problem, i, by_loss, by_z), tokens, digits)
+    by_dense = _dense_targets_gradient(problem, tokens, lambda i: problem.scaled_by_coefficient(i, by_loss)[0], digits)
     return WeightedGradients(stacked(problem.logits.shape, rows), by_weights, smoothing, k, factor, by_dense)
 
 
@@ -118,17 +120,21 @@ def token_cross_entropy_gradients(
     """
     problem = batch_problem(logits, targets, None, label_smoothing, z_loss, None, logit_softcap, convention)
     given = [token_cotangents(cotangents, name, problem.shape) for name in ("loss", "z_loss", "log_z")]
+    tokens = problem.tokens_by(*given)
 
     def row(i: int) -> list[Value]:
         return by_token_row(problem, i, *(cotangent[i] for cotangent in given))
 
     def scalars() -> list[Value]:
-        tokens = [by_token_scalars(problem, i, given[0][i], given[1][i]) for i in problem.indices]
-        return [added([smoothing for smoothing, _ in tokens]), added([k for _, k in tokens])]
+        found = [by_token_scalars(problem, i, given[0][i], given[1][i]) for i in tokens.first]
+        return [
+            added([smoothing for smoothing, _ in found], tokens.counts),
+            added([k for _, k in found], tokens.counts),
+        ]
 
     smoothing, k = refine(scalars, digits)
-    rows = refine_rows(row, len(problem.indices), digits)
-    by_dense = _dense_targets_gradient(problem, lambda i: exact(given[0][i]), digits)
+    rows = refine_rows(row, tokens, digits)
+    by_dense = _dense_targets_gradient(problem, tokens, lambda i: exact(given[0][i]), digits)
     return TokenGradients(stacked(problem.logits.shape, rows), smoothing, k, by_dense)
 
 
@@ -159,18 +165,18 @@ def cross_entropy_with_logits_gradients(
     """
     problem = dense_problem(logits, targets, z_loss, logit_softcap)
     by_loss, by_z = (token_cotangents(cotangents, name, problem.shape) for name in ("loss", "z_loss"))
-    count = len(problem.indices)
+    tokens = problem.tokens_by(by_loss, by_z)
 
     def row(i: int) -> list[Value]:
         return by_dense_row(problem, i, by_loss[i], by_z[i])
 
     def by_k() -> list[Value]:
-        return [added([by_dense_k(problem, i, by_loss[i], by_z[i]) for i in problem.indices])]
+        return [added([by_dense_k(problem, i, by_loss[i], by_z[i]) for i in tokens.first], tokens.counts)]
 
     (k,) = refine(by_k, digits)
     return DenseGradients(
-        stacked(problem.logits.shape, refine_rows(row, count, digits)),
-        targets_gradient(problem, lambda i: exact(by_loss[i]), digits),
+        stacked(problem.logits.shape, refine_rows(row, tokens, digits)),
+        targets_gradient(problem, tokens, lambda i: exact(by_loss[i]), digits),
         k,
     )
 
@@ -183,7 +189,8 @@ def by_batch_row(problem: BatchProblem, i: int, by_loss: Real, by_z: Real) -> li
     if problem.excluded(i):
         return [exact(0)] * problem.classes
     loss, z = problem.scaled_by_coefficient(i, by_loss, by_z)
-    return problem.token(i).logits_gradient(loss, z, exact(0))
+    token = problem.token(i)
+    return token.spread(token.logits_gradient(loss, z, exact(0)))
 
 
 def by_batch_weight(problem: BatchProblem, i: int, by_loss: Real, by_z: Real, by_weight_sum: Real) -> Value:
@@ -195,25 +202,25 @@ def by_batch_weight(problem: BatchProblem, i: int, by_loss: Real, by_z: Real, by
         return exact(by_weight_sum)
     value: Value = exact(by_loss) * token.loss + exact(by_z) * token.z_loss
     if problem.convention.reduction == "mean":  # the sum of the weights, by which is divided, moves too
-        parts = [_outputs(problem.token(n), by_loss, by_z) for n in problem.counted()]
-        whole = added(
-            [scaled(exact(problem.weight(n)), part) for n, part in zip(problem.counted(), parts, strict=True)]
-        )
+        counted = problem.counted()
+        parts = [scaled(exact(problem.weight(n)), _outputs(problem.token(n), by_loss, by_z)) for n in counted]
+        whole = added(parts, [*counted.values()])
         value = added([value, scaled(-1 / exact(problem.reduced_by()), whole)])
     return added([value / exact(problem.divisor), exact(by_weight_sum)])
 
 
 def by_batch_scalars(problem: BatchProblem, by_loss: Real, by_z: Real) -> list[Value]:
     """By label_smoothing, z_loss and loss_normalizing_factor (GRAD-4, GRAD-3, GRAD-5)."""
-    counted = [(problem.coefficient(i), problem.token(i)) for i in problem.counted()]
-    smoothing = added([scaled(c, token.smoothing_derivative()) for c, token in counted])
-    squares = added([scaled(c, token.log_z_squared) for c, token in counted])
-    outputs = added([scaled(_weight(problem, i), _outputs(problem.token(i), by_loss, by_z)) for i in problem.counted()])
+    indices, counts = [*problem.counted()], [*problem.counted().values()]
+    counted = [(problem.coefficient(i), problem.token(i)) for i in indices]
+    smoothing = added([scaled(c, token.smoothing_derivative()) for c, token in counted], counts)
+    squares = added([scaled(c, token.log_z_squared) for c, token in counted], counts)
+    parts = [scaled(_weight(problem, i), _outputs(problem.token(i), by_loss, by_z)) for i in indices]
     in_loss = by_loss if problem.adds_z_loss else 0
     return [
         scaled(exact(by_loss), smoothing),
         scaled(exact(in_loss) + exact(by_z), squares),
-        _by_factor(problem, outputs, empty=not counted),
+        _by_factor(problem, added(parts, counts), empty=not counted),
     ]
 
 
@@ -222,7 +229,8 @@ def by_token_row(problem: BatchProblem, i: int, *cotangents: Real) -> list[Value
     if not problem.in_range(i):
         return [exact(0)] * problem.classes
     by_loss, by_z, by_log_z = map(exact, cotangents)
-    return problem.token(i).logits_gradient(by_loss, by_z, by_log_z)
+    token = problem.token(i)
+    return token.spread(token.logits_gradient(by_loss, by_z, by_log_z))
 
 
 def by_token_scalars(problem: BatchProblem, i: int, by_loss: Real, by_z: Real) -> tuple[Value, Value]:
@@ -239,7 +247,8 @@ def by_token_scalars(problem: BatchProblem, i: int, by_loss: Real, by_z: Real) -
 
 def by_dense_row(problem: DenseProblem, i: int, by_loss: Real, by_z: Real) -> list[Value]:
     """By the logits of a token with dense targets."""
-    return problem.token(i).logits_gradient(exact(by_loss), exact(by_z), exact(0))
+    token = problem.token(i)
+    return token.spread(token.logits_gradient(exact(by_loss), exact(by_z), exact(0)))
 
 
 def by_dense_k(problem: DenseProblem, i: int, by_loss: Real, by_z: Real) -> Value:
@@ -250,12 +259,12 @@ def by_dense_k(problem: DenseProblem, i: int, by_loss: Real, by_z: Real) -> Valu
 def by_targets(problem: Problem, i: int, by_loss: Value) -> list[Value]:
     """GRAD-6."""
     token = problem.token(i)
-    return [scaled(by_loss, token.shortfall(j)) for j in range(problem.classes)]
+    return token.spread([scaled(by_loss, token.shortfall(j)) for j in token.kinds])
 
 
-def targets_gradient(problem: Problem, by_loss: Callable[[int], Value], digits: int) -> EnclosureArray:
-    """By the dense targets of every token, with the cotangent of each token's loss."""
-    rows = refine_rows(lambda i: by_targets(problem, i, by_loss(i)), len(problem.indices), digits)
+def targets_gradient(problem: Problem, tokens: Kinds, by_loss: Callable[[int], Value], digits: int) -> EnclosureArray:
+    """By the dense targets of every token, with the cotangent of each token's loss; equal where tokens are alike."""
+    rows = refine_rows(lambda i: by_targets(problem, i, by_loss(i)), tokens, digits)
     return stacked(problem.logits.shape, rows)
 
 
@@ -267,7 +276,7 @@ def batch_weights_gradient(
     def row(i: int) -> list[Value]:
         return [by_batch_weight(problem, i, by_loss, by_z, by_weight_sum)]
 
-    return stacked(problem.shape, refine_rows(row, len(problem.indices), digits))
+    return stacked(problem.shape, refine_rows(row, problem.tokens, digits))
 
 
 def batch_cotangents(cotangents: Mapping[str, Any]) -> tuple[Real, ...]:
@@ -291,9 +300,9 @@ def stacked(shape: tuple[int, ...], rows: list[tuple[Enclosure, ...]]) -> Enclos
 
 
 def _dense_targets_gradient(
-    problem: BatchProblem, by_loss: Callable[[int], Value], digits: int
+    problem: BatchProblem, tokens: Kinds, by_loss: Callable[[int], Value], digits: int
 ) -> EnclosureArray | None:
-    return targets_gradient(problem, by_loss, digits) if problem.is_dense else None
+    return targets_gradient(problem, tokens, by_loss, digits) if problem.is_dense else None
 
 
 def _outputs(token: Token, by_loss: Real, by_z: Real) -> Value:

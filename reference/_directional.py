@@ -3,9 +3,10 @@
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lossproof.reference._alike import Kinds, kinds_of
 from lossproof.reference._derivatives import (
     batch_cotangents,
     by_batch_row,
@@ -21,7 +22,7 @@ from lossproof.reference._derivatives import (
 )
 from lossproof.reference._enclosure import EnclosureArray, refine, refine_rows
 from lossproof.reference._extended import added, scaled
-from lossproof.reference._inputs import Real, exact_array, exact_scalar, is_finite
+from lossproof.reference._inputs import ExactArray, Real, exact_array, exact_scalar, is_finite
 from lossproof.reference._interval import exact
 from lossproof.reference._losses import (
     DIGITS,
@@ -77,12 +78,17 @@ def compute_weighted_cross_entropy_jvp(
     v_weights = _tangent(tangents, "weights", problem.shape)
     v_scalars = [_scalar_tangent(tangents, name) for name in ("label_smoothing", "z_loss", "loss_normalizing_factor")]
 
+    v_rows = v.rows()
+    tokens = problem.tokens_by(map(problem.weight, problem.indices), v_rows, v_weights.values)
+
     def along(by_loss: int, by_z: int, by_weight_sum: int) -> Value:
         terms = _products(v_scalars, by_batch_scalars, problem, by_loss, by_z)
-        for i in problem.indices:
-            terms += _products(_cut(v, problem, i), by_batch_row, problem, i, by_loss, by_z)
-            terms += _products(v_weights[i : i + 1], _only(by_batch_weight), problem, i, by_loss, by_z, by_weight_sum)
-        return added(terms)
+        for i, count in zip(tokens.first, tokens.counts, strict=True):
+            of_token = _products(v_rows[i], by_batch_row, problem, i, by_loss, by_z)
+            v_weight = [v_weights.values[i]]
+            of_token += _products(v_weight, _only(by_batch_weight), problem, i, by_loss, by_z, by_weight_sum)
+            terms += [(term, count * times) for term, times in of_token]
+        return _added(terms)
 
     return WeightedCrossEntropy(*refine(lambda: [along(1, 0, 0), along(0, 1, 0), along(0, 0, 1)], digits))
 
@@ -121,14 +127,14 @@ def token_cross_entropy_jvp(
 
     def of_token(i: int) -> list[Value]:
         return [
-            added(
-                _products(_cut(v, problem, i), by_token_row, problem, i, *by)
+            _added(
+                _products(v.row(i), by_token_row, problem, i, *by)
                 + _products(v_scalars, by_token_scalars, problem, i, *by[:2])
             )
             for by in ((1, 0, 0), (0, 1, 0), (0, 0, 1))
         ]
 
-    return TokenCrossEntropy(*per_token(of_token, 3, problem, digits))
+    return TokenCrossEntropy(*per_token(of_token, 3, problem, problem.tokens_by(v.rows()), digits))
 
 
 def cross_entropy_with_logits_jvp(
@@ -164,15 +170,16 @@ def cross_entropy_with_logits_jvp(
 
     def of_token(i: int) -> list[Value]:
         return [
-            added(
-                _products(_cut(v, problem, i), by_dense_row, problem, i, *by)
-                + _products(_cut(v_targets, problem, i), by_targets, problem, i, exact(by[0]))
+            _added(
+                _products(v.row(i), by_dense_row, problem, i, *by)
+                + _products(v_targets.row(i), by_targets, problem, i, exact(by[0]))
                 + _products([v_k], _only(by_dense_k), problem, i, *by)
             )
             for by in ((1, 0), (0, 1))
         ]
 
-    return DenseCrossEntropy(*per_token(of_token, 2, problem, digits))
+    tokens = problem.tokens_by(v.rows(), v_targets.rows())
+    return DenseCrossEntropy(*per_token(of_token, 2, problem, tokens, digits))
 
 
 def weighted_hessian_vector_product(
@@ -215,7 +222,7 @@ def weighted_hessian_vector_product(
     def cotangents_of(i: int) -> list[Value] | None:
         return None if problem.excluded(i) else [*problem.scaled_by_coefficient(i, by_loss, by_z), exact(0)]
 
-    return _hessian_vector_product(problem, vector, cotangents_of, digits)
+    return _hessian_vector_product(problem, vector, problem.weighted_tokens, cotangents_of, digits)
 
 
 def token_hessian_vector_product(
@@ -252,7 +259,7 @@ def token_hessian_vector_product(
     def cotangents_of(i: int) -> list[Value] | None:
         return [exact(cotangent[i]) for cotangent in given] if problem.in_range(i) else None
 
-    return _hessian_vector_product(problem, vector, cotangents_of, digits)
+    return _hessian_vector_product(problem, vector, problem.tokens_by(*given), cotangents_of, digits)
 
 
 def dense_hessian_vector_product(
@@ -283,11 +290,15 @@ def dense_hessian_vector_product(
     """
     problem = dense_problem(logits, targets, z_loss, logit_softcap)
     by_loss, by_z = (token_cotangents(cotangents, name, problem.shape) for name in ("loss", "z_loss"))
-    return _hessian_vector_product(problem, vector, lambda i: [exact(by_loss[i]), exact(by_z[i]), exact(0)], digits)
+
+    def cotangents_of(i: int) -> list[Value]:
+        return [exact(by_loss[i]), exact(by_z[i]), exact(0)]
+
+    return _hessian_vector_product(problem, vector, problem.tokens_by(by_loss, by_z), cotangents_of, digits)
 
 
 def _hessian_vector_product(
-    problem: Problem, vector: Any, cotangents_of: Callable[[int], list[Value] | None], digits: int
+    problem: Problem, vector: Any, tokens: Kinds, cotangents_of: Callable[[int], list[Value] | None], digits: int
 ) -> EnclosureArray:
     """Row by row; a token without cotangents does not count."""
     v = exact_array("vector", vector)
@@ -298,24 +309,32 @@ def _hessian_vector_product(
         cotangents = cotangents_of(i)
         if cotangents is None:
             return [exact(0)] * problem.classes
-        return problem.token(i).hessian_vector_product([exact(element) for element in v.row(i)], *cotangents)
+        token = problem.token(i, v.row(i))
+        entries = [exact(element) for element in token.row.classes.samples(v.row(i))]
+        return token.spread(token.hessian_vector_product(entries, *cotangents))
 
-    return stacked(v.shape, refine_rows(row, len(problem.indices), digits))
+    return stacked(v.shape, refine_rows(row, kinds_of(tokens.of, v.rows()), digits))
 
 
-def _products(tangents: Sequence[Real], derivatives: Callable[..., Iterable[Value]], *arguments: Any) -> list[Value]:
-    """Tangents times derivatives(*arguments), which are not asked for where all tangents are 0."""
+def _products(
+    tangents: Sequence[Real], derivatives: Callable[..., Sequence[Value]], *arguments: Any
+) -> list[tuple[Value, int]]:
+    """Tangents times derivatives(*arguments), each with how many there are of it; the derivatives are not asked for
+    where all tangents are 0.
+    """
     if not any(tangents):
         return []
-    return [scaled(exact(v), by) for v, by in zip(tangents, derivatives(*arguments), strict=True)]
+    by = derivatives(*arguments)
+    alike = kinds_of(tangents, map(id, by))
+    return [(scaled(exact(tangents[j]), by[j]), count) for j, count in zip(alike.first, alike.counts, strict=True)]
+
+
+def _added(products: list[tuple[Value, int]]) -> Value:
+    return added([product for product, _ in products], [count for _, count in products])
 
 
 def _only(derivative: Callable[..., Value]) -> Callable[..., list[Value]]:
     return lambda *arguments: [derivative(*arguments)]
-
-
-def _cut(v: tuple[Real, ...], problem: Problem, i: int) -> tuple[Real, ...]:
-    return v[i * problem.classes : (i + 1) * problem.classes]
 
 
 def _check_names(tangents: Mapping[str, Any], *names: str) -> None:
@@ -324,13 +343,13 @@ def _check_names(tangents: Mapping[str, Any], *names: str) -> None:
         raise ValueError(f"tangents must be of {', '.join(names)}, got {', '.join(unknown)}")
 
 
-def _tangent(tangents: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> tuple[Real, ...]:
+def _tangent(tangents: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> ExactArray:
     if name not in tangents:
-        return (0,) * math.prod(shape)
+        return ExactArray(shape, (0,) * math.prod(shape))
     array = exact_array(name, tangents[name])
     if array.shape != shape or not all(map(is_finite, array.values)):
         raise ValueError(f"the tangent of {name} must be finite numbers of the shape {shape}, got {array.shape}")
-    return array.values
+    return array
 
 
 def _scalar_tangent(tangents: Mapping[str, Any], name: str) -> Real:

@@ -9,6 +9,7 @@ from typing import Any
 import mpmath
 from mpmath import libmp
 
+from lossproof.reference._alike import Kinds
 from lossproof.reference._interval import Interval, endpoints, working_precision
 from lossproof.reference._rounding import FORMATS, decimal_digits, round_to, same_cell
 
@@ -138,22 +139,24 @@ def refine(evaluate: Callable[[], Sequence[Interval | float]], digits: int) -> t
     undecided, not guessed.
 
     Args:
-      evaluate: gives the elements as intervals at the working precision, or as the floats nan, inf, -inf.
+      evaluate: gives the elements as intervals at the working precision, or as the floats nan, inf, -inf; of one and
+        the same object the enclosure is one and the same, too.
       digits: decimal digits to settle.
 
     Returns:
       The enclosures, in the order of `evaluate`.
     """
     results: list[Enclosure] = []
+    tight: set[int] = set()  # by id: many elements may be one object
     for precision in _precisions(digits):
         with working_precision(precision):
-            new = [_enclosure(element) for element in evaluate()]
+            new = _enclosures(evaluate())
         results = (
-            [old if old.is_tight(digits) else fresh for old, fresh in zip(results, new, strict=True)]
-            if results
-            else new
+            [old if id(old) in tight else fresh for old, fresh in zip(results, new, strict=True)] if results else new
         )
-        if all(result.is_tight(digits) for result in results):
+        distinct = {id(result): result for result in results}
+        tight = {key for key, result in distinct.items() if result.is_tight(digits)}
+        if len(tight) == len(distinct):
             break
     return tuple(results)
 
@@ -165,10 +168,15 @@ def _precisions(digits: int) -> Sequence[int]:
 
 
 def refine_rows(
-    evaluate: Callable[[int], Sequence[Interval | float]], count: int, digits: int
+    evaluate: Callable[[int], Sequence[Interval | float]], rows: Kinds, digits: int
 ) -> list[tuple[Enclosure, ...]]:
-    """Refines `evaluate(i)` for each i below `count`, each on its own."""
-    return [refine(partial(evaluate, i), digits) for i in range(count)]
+    """Refines `evaluate(i)` for each row i on its own; of those that are alike, the first."""
+    return rows.spread([refine(partial(evaluate, i), digits) for i in rows.first])
+
+
+def _enclosures(elements: Sequence[Interval | float]) -> list[Enclosure]:
+    made = {key: _enclosure(element) for key, element in {id(element): element for element in elements}.items()}
+    return [made[id(element)] for element in elements]
 
 
 def _enclosure(element: Interval | float) -> Enclosure:

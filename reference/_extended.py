@@ -3,6 +3,7 @@ absorbs everything.
 """
 
 import math
+from collections.abc import Sequence
 
 from lossproof.reference._inputs import Real, is_finite
 from lossproof.reference._interval import Interval, exact, total
@@ -21,10 +22,10 @@ def scaled(coefficient: Interval | float, value: Interval | float) -> Interval |
     return math.prod(factors) * math.inf
 
 
-def added(terms: list[Interval | float]) -> Interval | float:
-    """The sum; inf - inf is nan."""
-    specials = [term for term in terms if isinstance(term, float)]
-    return sum(specials) if specials else total([term for term in terms if isinstance(term, Interval)])
+def added(terms: Sequence[Interval | float], counts: Sequence[int] = ()) -> Interval | float:
+    """The sum, with each term as many times as in `total`; inf - inf is nan."""
+    specials = [term for term in terms if isinstance(term, float)]  # how many of each makes no difference
+    return sum(specials) if specials else total([term for term in terms if isinstance(term, Interval)], counts)
 
 
 def number(value: Real) -> Interval | float:

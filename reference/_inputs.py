@@ -31,6 +31,10 @@ class ExactArray:
         length = self.shape[-1]
         return self.values[i * length : (i + 1) * length]
 
+    def rows(self) -> list[tuple[Real, ...]]:
+        """All pieces of the values, cut along the last axis."""
+        return [self.row(i) for i in range(math.prod(self.shape[:-1]))]
+
 
 def exact_array(name: str, array: Any) -> ExactArray:
     """Converts an array or nested list exactly.
@@ -123,6 +127,8 @@ def _exact_number(value: Any) -> Real:
 
 def _flatten(name: str, nested: Any) -> list[Real]:
     if isinstance(nested, (list, tuple)):
+        if set(map(type, nested)) <= {int, float}:  # what _exact_number leaves as it is, all at once
+            return list(nested)
         return [number for element in nested for number in _flatten(name, element)]
     text = _from_hex(nested)
     if text is not None:

@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import mpmath
@@ -156,9 +157,15 @@ def between(low: Raw, high: Raw) -> Interval:
     return Interval(low, low if low == high else high)
 
 
-def total(terms: Sequence[Interval]) -> Interval:
-    """The sum, rounded once; 0 of no terms."""
-    return between(_sum([term.low for term in terms], "f"), _sum([term.high for term in terms], "c"))
+def total(terms: Sequence[Interval], counts: Sequence[int] = ()) -> Interval:
+    """The sum, rounded once; 0 of no terms.
+
+    Args:
+      terms: what is added.
+      counts: how many times each of the first terms is there; those beyond are there once.
+    """
+    times = [*counts, *[1] * (len(terms) - len(counts))]
+    return between(_sum([term.low for term in terms], times, "f"), _sum([term.high for term in terms], times, "c"))
 
 
 def exp(x: Interval) -> Interval:
@@ -204,7 +211,15 @@ def endpoints(x: Interval) -> tuple[Any, Any]:
 
 
 def _interval(number: Interval | float) -> Interval:
-    return number if isinstance(number, Interval) else exact(number)
+    if isinstance(number, Interval):
+        return number
+    return _whole(number) if isinstance(number, int) else exact(number)
+
+
+@lru_cache(maxsize=64)
+def _whole(number: int) -> Interval:
+    """The few whole numbers of the formulas, over and over: 1 - p, 2 k, ..."""
+    return exact(number)
 
 
 def _rounded(raw: Raw) -> Interval:
@@ -232,24 +247,24 @@ def _ulp(raw: Raw) -> Raw:
     return libmp.mpf_shift(libmp.mpf_abs(raw), 1 - _precision.bits)
 
 
-def _sum(numbers: Sequence[Raw], rounding: str) -> Raw:
-    """The exact sum rounded once, but for bits that lie beyond twice the working precision under the largest number:
-    those are rounded for each number, in the same direction.
+def _sum(numbers: Sequence[Raw], times: Sequence[int], rounding: str) -> Raw:
+    """The exact sum of numbers that are there so many times, rounded once, but for bits that lie beyond twice the
+    working precision under the largest number: those are rounded for each number, in the same direction.
     """
-    numbers = [raw for raw in numbers if raw[1]]
-    if not numbers:
+    counted = [(raw, count) for raw, count in zip(numbers, times, strict=True) if raw[1]]
+    if not counted:
         return _ZERO
     bits = _precision.bits
-    top = max(exponent + length for _, _, exponent, length in numbers)
-    unit = max(min(exponent for _, _, exponent, _ in numbers), top - 2 * bits - 64)
+    top = max(exponent + length for (_, _, exponent, length), _ in counted)
+    unit = max(min(exponent for (_, _, exponent, _), _ in counted), top - 2 * bits - 64)
     units = 0
-    for sign, mantissa, exponent, _ in numbers:
+    for (sign, mantissa, exponent, _), count in counted:
         shift = exponent - unit
         signed = -mantissa if sign else mantissa
         if shift >= 0:
-            units += signed << shift
+            units += count * (signed << shift)
         else:  # >> rounds down
-            units += signed >> -shift if rounding == "f" else -(-signed >> -shift)
+            units += count * (signed >> -shift if rounding == "f" else -(-signed >> -shift))
     return libmp.from_man_exp(units, unit, bits, rounding)
 
 

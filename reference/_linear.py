@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from lossproof.reference._alike import kinds_of
 from lossproof.reference._derivatives import (
     batch_cotangents,
     batch_weights_gradient,
@@ -143,8 +144,8 @@ def linear_cross_entropy_gradients(
         return [added([row[j] for row in rows]) for j in range(problem.classes)]
 
     return LinearGradients(
-        stacked(layer.hidden.shape, refine_rows(by_hidden, len(problem.indices), digits)),
-        stacked(layer.kernel.shape, refine_rows(by_kernel, layer.depth, digits)),
+        stacked(layer.hidden.shape, refine_rows(by_hidden, problem.weighted_tokens, digits)),
+        stacked(layer.kernel.shape, refine_rows(by_kernel, kinds_of(range(layer.depth)), digits)),
         stacked((problem.classes,), [refine(by_bias, digits)]),
         batch_weights_gradient(problem, by_loss, by_z, by_weight_sum, digits),
         *refine(lambda: by_batch_scalars(problem, by_loss, by_z), digits),

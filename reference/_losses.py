@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from lossproof.reference._alike import Kinds
 from lossproof.reference._enclosure import Enclosure, EnclosureArray, refine, refine_rows
 from lossproof.reference._extended import added, number, scaled
 from lossproof.reference._interval import exact
@@ -80,7 +81,7 @@ def token_cross_entropy(
         token = problem.token(i)
         return [token.loss, token.z_loss, token.log_z]
 
-    return TokenCrossEntropy(*per_token(of_token, 3, problem, digits))
+    return TokenCrossEntropy(*per_token(of_token, 3, problem, problem.tokens, digits))
 
 
 def compute_weighted_cross_entropy(
@@ -130,11 +131,13 @@ def weighted_totals(problem: BatchProblem, digits: int) -> WeightedCrossEntropy:
     """The three outputs of a batch."""
 
     def totals() -> list[Value]:
-        counted = [(problem.coefficient(i), problem.token(i)) for i in problem.counted()]
+        indices, counts = [*problem.counted()], [*problem.counted().values()]
+        counted = [(problem.coefficient(i), problem.token(i)) for i in indices]
         empty_mean = not counted and problem.convention.reduction == "mean"
-        loss = math.nan if empty_mean else added([scaled(c, token.loss) for c, token in counted])
-        z = math.nan if empty_mean else added([scaled(c, token.z_loss) for c, token in counted])
-        return [loss, z, added([number(problem.weight(i)) for i in problem.indices if problem.in_range(i)])]
+        loss = math.nan if empty_mean else added([scaled(c, token.loss) for c, token in counted], counts)
+        z = math.nan if empty_mean else added([scaled(c, token.z_loss) for c, token in counted], counts)
+        weights = problem.with_target()
+        return [loss, z, added([number(problem.weight(i)) for i in weights], [*weights.values()])]
 
     return WeightedCrossEntropy(*refine(totals, digits))
 
@@ -167,12 +170,12 @@ def cross_entropy_with_logits(
         token = problem.token(i)
         return [token.loss, token.z_loss]
 
-    return DenseCrossEntropy(*per_token(of_token, 2, problem, digits))
+    return DenseCrossEntropy(*per_token(of_token, 2, problem, problem.tokens, digits))
 
 
 def per_token(
-    of_token: Callable[[int], Sequence[Value]], outputs: int, problem: Problem, digits: int
+    of_token: Callable[[int], Sequence[Value]], outputs: int, problem: Problem, tokens: Kinds, digits: int
 ) -> list[EnclosureArray]:
     """Refines each token's outputs and stacks them: one array per output."""
-    tokens = refine_rows(of_token, len(problem.indices), digits)
-    return [EnclosureArray(problem.shape, tuple(token[output] for token in tokens)) for output in range(outputs)]
+    rows = refine_rows(of_token, tokens, digits)
+    return [EnclosureArray(problem.shape, tuple(row[output] for row in rows)) for output in range(outputs)]

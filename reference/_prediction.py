@@ -68,9 +68,9 @@ def prediction(
         if token.undefined:
             return [math.nan, exact(-1), math.nan]
         entropy = added([token.log_sum, _mean_gap(token)])
-        return [scaled(exact(-1), token.loss), exact(token.row.top), entropy]
+        return [scaled(exact(-1), token.loss), exact(token.row.classes.first[token.row.top]), entropy]
 
-    return Prediction(*per_token(of_token, 3, problem, digits))
+    return Prediction(*per_token(of_token, 3, problem, problem.tokens, digits))
 
 
 def prediction_gradients(
@@ -109,10 +109,11 @@ def prediction_gradients(
         token = problem.token(i)
         of_target = token.logits_gradient(-exact(by_target[i]), exact(0), exact(0))
         of_entropy = [scaled(exact(by_entropy[i]), entry) for entry in _entropy_gradient(token)]
-        return [added([*pair]) for pair in zip(of_target, of_entropy, strict=True)]
+        return token.spread([added([*pair]) for pair in zip(of_target, of_entropy, strict=True)])
 
-    by_logits = stacked(problem.logits.shape, refine_rows(row, len(problem.indices), digits))
-    by_dense = targets_gradient(problem, lambda i: -exact(by_target[i]), digits) if problem.is_dense else None
+    tokens = problem.tokens_by(by_target, by_entropy)
+    by_logits = stacked(problem.logits.shape, refine_rows(row, tokens, digits))
+    by_dense = targets_gradient(problem, tokens, lambda i: -exact(by_target[i]), digits) if problem.is_dense else None
     return PredictionGradients(by_logits, by_dense)
 
 
@@ -124,15 +125,16 @@ def _problem(logits: Any, targets: Any, softcap: Any, ignore_index: int | None) 
 
 def _mean_gap(token: Token) -> Interval:
     """sum_j p_j d_j: what is left of the entropy without log s; a masked class has no part in it."""
-    return total([token.probability(j) * gap for j, gap in enumerate(token.gaps) if not isinstance(gap, float)])
+    terms = [exact(0) if isinstance(gap, float) else token.probability(j) * gap for j, gap in enumerate(token.gaps)]
+    return total(terms, token.counts)
 
 
 def _entropy_gradient(token: Token) -> list[Value]:
     """-p_j (log p_j + entropy) = p_j (d_j - sum_k p_k d_k), times the soft-cap's slope."""
     if token.undefined:
-        return [math.nan] * token.classes
+        return [math.nan for _ in token.kinds]
     mean, cap = _mean_gap(token), token.row.cap
-    slopes = [exact(1)] * token.classes if cap is None else cap.slopes
+    slopes = [exact(1) for _ in token.kinds] if cap is None else cap.slopes
     return [
         exact(0) if isinstance(gap, float) else token.probability(j) * (gap - mean) * slope
         for j, (gap, slope) in enumerate(zip(token.gaps, slopes, strict=True))

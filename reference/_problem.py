@@ -2,11 +2,13 @@
 
 import abc
 import math
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+from lossproof.reference._alike import Kinds, kinds_of
 from lossproof.reference._extended import scaled
 from lossproof.reference._inputs import (
     ExactArray,
@@ -20,7 +22,7 @@ from lossproof.reference._inputs import (
     is_floating,
 )
 from lossproof.reference._interval import current_precision, exact
-from lossproof.reference._row import Value, make_row
+from lossproof.reference._row import Value, first_maximum, make_row
 from lossproof.reference._token import Convention, DenseTarget, HardTarget, Target, Token
 
 
@@ -32,27 +34,52 @@ class Problem(abc.ABC):
       logits: [..., V].
       z_coefficient: k.
       softcap: the cap of the logits, or None.
+      targets: [...], classes; or [..., V], dense.
     """
 
     logits: ExactArray
     z_coefficient: Real
     softcap: Real | None
-    _tokens: dict[tuple[int, int], Token] = field(default_factory=dict, repr=False, kw_only=True)
+    targets: ExactArray
+    _classes: dict[Hashable, Kinds] = field(default_factory=dict, repr=False, kw_only=True)
+    _tokens: dict[Hashable, Token] = field(default_factory=dict, repr=False, kw_only=True)
 
-    def token(self, i: int) -> Token:
-        """Token i at the working precision."""
-        key = (i, current_precision())
+    @cached_property
+    def tokens(self) -> Kinds:
+        """The tokens; alike are those of equal logits and targets."""
+        return kinds_of(self.logits.rows(), self.targets.rows() if self.is_dense else self.targets.values)
+
+    def tokens_by(self, *features: Iterable[Hashable]) -> Kinds:
+        """The tokens; alike are those that are equal in these features, too."""
+        return kinds_of(self.tokens.of, *features)
+
+    def token(self, i: int, *features: Sequence[Real]) -> Token:
+        """Token i at the working precision; its classes are alike if they are equal in these features, too."""
+        alike = (self.tokens.of[i], *features)
+        if alike not in self._classes:
+            row = self.logits.row(i)
+            self._classes[alike] = kinds_of(row, first_maximum(row), self._target_row(i), *features)
+        key = (alike, current_precision())
         if key not in self._tokens:
-            self._tokens[key] = self._make_token(i)
+            self._tokens[key] = self._make_token(i, self._classes[alike])
         return self._tokens[key]
 
-    def _make_token(self, i: int) -> Token:
-        row = make_row(self.logits.row(i), self.softcap)
-        return Token(row, self.target(i), self.z_coefficient, add_z_loss=self.adds_z_loss)
+    def _make_token(self, i: int, classes: Kinds) -> Token:
+        row = make_row(self.logits.row(i), classes, self.softcap)
+        return Token(row, self.target(i, classes), self.z_coefficient, add_z_loss=self.adds_z_loss)
 
     @abc.abstractmethod
-    def target(self, i: int) -> Target:
+    def target(self, i: int, classes: Kinds) -> Target:
         """The weights q of token i."""
+
+    def _target_row(self, i: int) -> Sequence[Real]:
+        """For each class, its weight q_j if targets are dense, else whether it is the target."""
+        return self.targets.row(i) if self.is_dense else [j == self.targets.values[i] for j in range(self.classes)]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether targets are weights of all classes."""
+        return self.targets.shape == self.logits.shape
 
     @property
     def adds_z_loss(self) -> bool:
@@ -79,31 +106,24 @@ class Problem(abc.ABC):
 class DenseProblem(Problem):
     """The exact inputs of the function with dense targets."""
 
-    targets: ExactArray
-
-    def target(self, i: int) -> DenseTarget:
-        return DenseTarget(self.targets.row(i))
+    def target(self, i: int, classes: Kinds) -> DenseTarget:
+        return DenseTarget(classes.samples(self.targets.row(i)), classes.counts)
 
 
 @dataclass(frozen=True)
 class BatchProblem(Problem):
     """The exact inputs of the functions whose targets are classes, or dense (VALUE-12)."""
 
-    targets: ExactArray
     weights: ExactArray | None
     smoothing: Real
     factor: Real | None
     convention: Convention
 
-    def target(self, i: int) -> Target:
+    def target(self, i: int, classes: Kinds) -> Target:
         if self.is_dense:
-            return DenseTarget(self.targets.row(i))
-        return HardTarget(int(self.targets.values[i]), self.classes, self.smoothing, self.convention)
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether targets are weights of all classes."""
-        return self.targets.shape == self.logits.shape
+            return DenseTarget(classes.samples(self.targets.row(i)), classes.counts)
+        kind = classes.of[int(self.targets.values[i])]
+        return HardTarget(kind, classes.counts, self.smoothing, self.convention)
 
     @property
     def adds_z_loss(self) -> bool:
@@ -124,9 +144,19 @@ class BatchProblem(Problem):
         """EXCL-1, EXCL-2."""
         return not self.in_range(i) or self.weight(i) == 0
 
-    def counted(self) -> list[int]:
-        """The tokens that are not excluded."""
-        return [i for i in self.indices if not self.excluded(i)]
+    @cached_property
+    def weighted_tokens(self) -> Kinds:
+        """The tokens; alike are those of equal weights, too."""
+        return self.tokens_by(map(self.weight, self.indices))
+
+    def with_target(self) -> dict[int, int]:
+        """The first of each kind of tokens whose target is in range, with how many they are."""
+        tokens = self.weighted_tokens
+        return {i: count for i, count in zip(tokens.first, tokens.counts, strict=True) if self.in_range(i)}
+
+    def counted(self) -> dict[int, int]:
+        """The first of each kind of tokens that are not excluded, with how many they are."""
+        return {i: count for i, count in self.with_target().items() if not self.excluded(i)}
 
     @cached_property
     def divisor(self) -> Fraction | None:
@@ -144,8 +174,9 @@ class BatchProblem(Problem):
             return 1
         if self.convention.reduction == "batch_mean":
             return len(self.indices)
-        weights = [self.weight(i) for i in self.indices if self.in_range(i)]
-        return sum((Fraction(w) for w in weights), Fraction(0)) if all(map(is_finite, weights)) else math.nan
+        weights = [(self.weight(i), count) for i, count in self.with_target().items()]
+        finite = all(is_finite(w) for w, _ in weights)
+        return sum((count * Fraction(w) for w, count in weights), Fraction(0)) if finite else math.nan
 
     def coefficient(self, i: int) -> Value:
         """c_i (VALUE-5): exactly 0 for an excluded token, nan where it is not a real number (STATE-8)."""

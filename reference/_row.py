@@ -1,10 +1,11 @@
-"""The logits of one token, at the working precision."""
+"""The logits of one token, at the working precision, each kind of classes once."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from lossproof.reference._alike import Kinds
 from lossproof.reference._inputs import Real, is_finite
 from lossproof.reference._interval import Interval, exact, tanh_and_slope
 
@@ -13,7 +14,7 @@ Value: TypeAlias = Interval | float  # an interval, or one of the floats nan, in
 
 @dataclass(frozen=True)
 class Cap:
-    """The soft-cap's derivatives for each class, by the logit before it: x = cap tanh(y / cap)."""
+    """The soft-cap's derivatives for each kind, by the logit before it: x = cap tanh(y / cap)."""
 
     slopes: tuple[Interval, ...]
     bends: tuple[Interval, ...]
@@ -24,12 +25,14 @@ class Row:
     """Logits as the loss sees them.
 
     Attributes:
+      classes: the classes, sorted into kinds of equal logits. What else is here is so, too: j is a kind.
       values: x_j.
-      top: the index of the first maximum.
+      top: the kind of the first maximum, and of no other class.
       undefined: STATE-3: all -inf, or one of them inf or nan.
       cap: where they were soft-capped.
     """
 
+    classes: Kinds
     values: Sequence[Value]
     top: int
     undefined: bool
@@ -48,24 +51,30 @@ class Row:
         ]
 
 
-def make_row(logits: Sequence[Real], softcap: Real | None = None) -> Row:
+def first_maximum(logits: Sequence[Real]) -> list[bool]:
+    """For each class, whether it is the first maximum."""
+    top = logits.index(max(logits))
+    return [j == top for j in range(len(logits))]
+
+
+def make_row(logits: Sequence[Real], classes: Kinds, softcap: Real | None = None) -> Row:
     """The row of exact logits.
 
     Args:
       logits: numbers; nan, inf and -inf allowed.
+      classes: those of equal logits alike, and the first maximum like no other.
       softcap: None, or the positive cap of x = cap tanh(y / cap). A -inf is a mask, and stays one under the cap.
     """
-    undefined = any(math.isnan(x) for x in logits) or not is_finite(max(logits))
-    top = 0 if undefined else logits.index(max(logits))
+    samples = classes.samples(logits)
+    highest = max(samples)
+    undefined = not is_finite(highest) or any(isinstance(x, float) and math.isnan(x) for x in samples)
+    top = samples.index(highest)
     if undefined or softcap is None:
-        return Row([exact(x) if is_finite(x) else float(x) for x in logits], top, undefined, None)
+        return Row(classes, [exact(x) if is_finite(x) else float(x) for x in samples], top, undefined, None)
     cap = exact(softcap)
-    made: dict[Real, tuple[Value, Interval, Interval]] = {}  # equal logits are the same object after the cap, too
-    for y in logits:
-        if y not in made:
-            made[y] = _capped(y, cap)
-    values, slopes, bends = zip(*(made[y] for y in logits), strict=True)
-    return Row(values, top, undefined, Cap(slopes, bends))
+    made = {y: _capped(y, cap) for y in set(samples)}  # equal logits are the same object after the cap, too
+    values, slopes, bends = zip(*(made[y] for y in samples), strict=True)
+    return Row(classes, values, top, undefined, Cap(slopes, bends))
 
 
 def _capped(y: Real, cap: Interval) -> tuple[Value, Interval, Interval]:

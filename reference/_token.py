@@ -3,6 +3,9 @@
 Everything is expressed by the gaps d_j = max x - x_j and by r, the sum of exp(-d_j) over all classes but one that
 has the maximum, so that no digits cancel for a confident model: lse - x_j = d_j + log1p(r), and at the maximum
 1 - p_j = r / (1 + r).
+
+Classes with the same logit and the same weight have the same of everything: j is a kind of classes throughout, and
+sums over all classes count each kind as often as it is there.
 """
 
 import abc
@@ -10,12 +13,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 from lossproof.reference._extended import added, scaled
 from lossproof.reference._inputs import Real, is_finite
 from lossproof.reference._interval import Interval, exact, exp, log, log1p, total
 from lossproof.reference._row import Row, Value
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,24 @@ class Target(abc.ABC):
 
 @dataclass(frozen=True)
 class HardTarget(Target):
-    """VALUE-1, VALUE-2: `on` at class `target`, `off` at the others."""
+    """VALUE-1, VALUE-2: `on` at class `target`, `off` at the others.
+
+    Attributes:
+      target: its kind, which has no other class.
+      counts: how many classes of each kind there are.
+      smoothing: e.
+      convention: how e is spread, and whether H is subtracted.
+    """
 
     target: int
-    classes: int
+    counts: Sequence[int]
     smoothing: Real
     convention: Convention = LOSSPROOF
+
+    @property
+    def classes(self) -> int:
+        """V."""
+        return sum(self.counts)
 
     def on_off(self) -> tuple[Interval, Interval]:
         """The weights of the target and of each other class."""
@@ -91,7 +108,7 @@ class HardTarget(Target):
 
     def weights(self) -> list[Interval]:
         on, off = self.on_off()
-        return [on if j == self.target else off for j in range(self.classes)]
+        return [on if j == self.target else off for j in range(len(self.counts))]
 
     def whole(self) -> Interval:
         return exact(1)
@@ -99,7 +116,7 @@ class HardTarget(Target):
     def rests(self) -> list[Interval]:
         on, off = self.on_off()
         rest_on, rest_off = off * (self.classes - 1), on + off * (self.classes - 2)
-        return [rest_on if j == self.target else rest_off for j in range(self.classes)]
+        return [rest_on if j == self.target else rest_off for j in range(len(self.counts))]
 
     def entropy(self) -> Interval:
         if not self.convention.subtract_entropy:
@@ -110,15 +127,21 @@ class HardTarget(Target):
 
 @dataclass(frozen=True)
 class DenseTarget(Target):
-    """VALUE-7: any real weights."""
+    """VALUE-7: any real weights.
 
-    dense: tuple[Real, ...]
+    Attributes:
+      dense: that of each kind.
+      counts: how many classes of each kind there are.
+    """
+
+    dense: Sequence[Real]
+    counts: Sequence[int]
 
     def weights(self) -> list[Interval]:
         return [exact(q) for q in self.dense]
 
     def whole(self) -> Interval:
-        return total(self.weights())
+        return total(self.weights(), self.counts)
 
     def rests(self) -> list[Interval]:
         whole = self.whole()
@@ -140,7 +163,8 @@ class Token:
 
     def __init__(self, row: Row, target: Target, z_loss: Real, *, add_z_loss: bool = True) -> None:
         self.row, self.target, self.z_coefficient, self.add_z_loss = row, target, z_loss, add_z_loss
-        self.classes = len(row.values)
+        self.counts, self.spread = row.classes.counts, row.classes.spread
+        self.kinds = range(len(self.counts))
         dense = target.dense if isinstance(target, DenseTarget) else ()
         self.undefined = row.undefined or not all(map(is_finite, dense))  # STATE-3
         self.undefined_coefficient = not is_finite(z_loss)  # STATE-8
@@ -149,7 +173,7 @@ class Token:
             return
         self.gaps = row.gaps()
         self.exps = [exact(0) if isinstance(gap, float) else exp(-gap) for gap in self.gaps]  # STATE-1
-        self.rest = total([e for j, e in enumerate(self.exps) if j != row.top])
+        self.rest = total(_without(row.top, self.exps), _without(row.top, self.counts))
         self.inverse_sum = 1 / (1 + self.rest)
         self.log_sum = log1p(self.rest)
         self.lse = highest + self.log_sum
@@ -185,7 +209,7 @@ class Token:
         terms += [self.target.whole() * self.log_sum, -self.target.entropy()]
         if self.add_z_loss:
             terms.append(self.z_loss)
-        return added(terms)
+        return added(terms, self.counts)
 
     def probability(self, j: int) -> Interval:
         """p_j."""
@@ -196,10 +220,10 @@ class Token:
         return self.rest * self.inverse_sum if j == self.row.top else 1 - p
 
     def logits_gradient(self, by_loss: Value, by_z_loss: Value, by_log_z: Value) -> list[Value]:
-        """GRAD-1, with the cotangents of loss, z_loss and log_z."""
+        """GRAD-1, with the cotangents of loss, z_loss and log_z; kind by kind."""
         coefficients = self._coefficients(by_loss, by_z_loss, by_log_z)
         if coefficients is None:
-            return [math.nan] * self.classes
+            return [math.nan for _ in self.kinds]
         gradient = self._gradient_after_cap(*coefficients)
         cap = self.row.cap
         return list(gradient) if cap is None else [g * slope for g, slope in zip(gradient, cap.slopes, strict=True)]
@@ -229,8 +253,9 @@ class Token:
             return math.nan
         (on, off), (_, off_slope) = target.on_off(), target.on_off_slopes()
         # The slopes add up to 0, so lse cancels: a rational number is left.
-        others = [gap for j, gap in enumerate(self.gaps) if j != target.target]
-        moved = scaled(off_slope, added([*others, scaled(exact(-len(others)), self.gaps[target.target])]))
+        own = scaled(exact(1 - target.classes), self.gaps[target.target])
+        others, counts = _without(target.target, self.gaps), _without(target.target, self.counts)
+        moved = scaled(off_slope, added([*others, own], counts))
         if isinstance(moved, float) or not target.convention.subtract_entropy:
             return moved  # an infinite shortfall outweighs the logarithms
         if target.classes == 1:
@@ -241,10 +266,10 @@ class Token:
     def hessian_vector_product(
         self, vector: Sequence[Interval], by_loss: Value, by_z_loss: Value, by_log_z: Value
     ) -> list[Value]:
-        """GRAD-9, with the cotangents of loss, z_loss and log_z."""
+        """GRAD-9, with the cotangents of loss, z_loss and log_z; the vector has one entry for all classes of a kind."""
         coefficients = self._coefficients(by_loss, by_z_loss, by_log_z)
         if coefficients is None:
-            return [math.nan] * self.classes
+            return [math.nan for _ in self.kinds]
         cap = self.row.cap
         if cap is None:
             return list(self._hessian_after_cap(vector, *coefficients))
@@ -260,10 +285,15 @@ class Token:
         self, vector: Sequence[Interval], by_xent: Interval, by_z: Interval, by_lse: Interval
     ) -> list[Interval]:
         slope = 2 * exact(self.z_coefficient) * by_z
-        curvature = total(self.target.weights()) * by_xent + slope * self.lse + by_lse
-        p = [self.probability(j) for j in range(self.classes)]
-        mean = total([p_j * v for p_j, v in zip(p, vector, strict=True)])
+        curvature = total(self.target.weights(), self.counts) * by_xent + slope * self.lse + by_lse
+        p = [self.probability(j) for j in self.kinds]
+        mean = total([p_j * v for p_j, v in zip(p, vector, strict=True)], self.counts)
         return [p_j * (curvature * (v - mean) + slope * mean) for p_j, v in zip(p, vector, strict=True)]
+
+
+def _without(j: int, entries: Sequence[T]) -> list[T]:
+    """All but the j-th."""
+    return [*entries[:j], *entries[j + 1 :]]
 
 
 def _log(x: Interval) -> Value:

@@ -47,7 +47,7 @@ def test_the_entropy_has_the_value_of_the_design():
     """Fails when H is off, which a loss that adds and subtracts it elsewhere would hide."""
     expected = "0.3943976914474427704482732"
     with working_precision(200):
-        ends = endpoints(HardTarget(0, 3, TENTH).entropy())
+        ends = endpoints(HardTarget(0, (1, 2), TENTH).entropy())
     assert reference.Enclosure(*ends).decimal(digits_of(expected)) == scientific(expected)
 
 

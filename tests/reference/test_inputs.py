@@ -190,3 +190,17 @@ def test_other_text_is_refused(text):
     """Fails when a decimal, which may not be what it says in binary, or a misprint is taken for a number."""
     with pytest.raises(TypeError, match=r"logits must hold real numbers, got .*\(str\): text must be hexadecimal"):
         exact_array("logits", [text])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_floats_and_integers_cost_no_conversion(dtype, monkeypatch):
+    """Fails when each element of an array is converted on its own, which takes longer than the loss of a long row."""
+    monkeypatch.delattr("lossproof.reference._inputs._exact_number")
+    array = np.arange(12, dtype=dtype).reshape(3, 4)
+    assert exact_array("logits", array).rows() == [tuple(row) for row in array.tolist()]
+
+
+def test_what_is_beside_floats_is_converted():
+    """Fails when a bool or a Fraction is taken for a float because there are floats in its row."""
+    mixed = exact_array("logits", [[1, 2.5], [True, 0.5], [2, Fraction(1, 3)], [np.float32(0.1), 3]]).values
+    assert [*map(repr, mixed)] == ["1", "2.5", "1", "0.5", "2", "Fraction(1, 3)", "0.10000000149011612", "3"]
