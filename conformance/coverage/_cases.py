@@ -158,7 +158,7 @@ def _hard(cell: Cell, rng: np.random.Generator, tokens: int, logits: Array) -> A
             top = np.max(logits, axis=-1)
             logits[np.arange(tokens), other] = logits[np.arange(tokens), targets] = top
     elif place == "below":
-        lowest = int(np.iinfo(dtype).min)
+        lowest = max(int(np.iinfo(dtype).min), -(2**31))  # compiled calls take 32 bits
         targets[outside] = rng.choice([-1, -classes if -classes >= lowest else -1, lowest], size=tokens)[outside]
     elif place == "above":
         targets[outside] = classes
