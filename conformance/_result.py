@@ -6,19 +6,22 @@ from typing import Any
 
 # Verdicts. "error": the target crashed, hung or ran out of memory, a breach like "fail". "expected-fail" and
 # "unexpected-pass" come from an expectations file. "not applicable": the check is about targets of another kind.
-# "void": the check could not have failed; "internal": the suite itself did. Both of these end a run with exit code 3.
+# "not run": the run ended before. "void": the check could not have failed; "internal": the suite itself did. Where
+# nothing is broken, one of these three ends a run with exit code 3.
 PASS, FAIL, ERROR, UNSUPPORTED, VOID, INTERNAL = "pass", "fail", "error", "unsupported", "void", "internal"
 EXPECTED_FAIL, UNEXPECTED_PASS = "expected-fail", "unexpected-pass"
-NOT_APPLICABLE = "not applicable"
+NOT_APPLICABLE, NOT_RUN = "not applicable", "not run"
 
-# The worst first: what decides on a clause that several units concern.
+# The worst first: what decides on a clause that several units concern. What is broken stays so, whatever else could not
+# be judged; and a clause does not pass before all of its units were run.
 VERDICTS = (
-    INTERNAL,
-    VOID,
     ERROR,
     FAIL,
     UNEXPECTED_PASS,
+    INTERNAL,
+    VOID,
     EXPECTED_FAIL,
+    NOT_RUN,
     PASS,
     UNSUPPORTED,
     NOT_APPLICABLE,
