@@ -1,6 +1,6 @@
 """What came of a unit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -27,10 +27,14 @@ VERDICTS = (
     NOT_APPLICABLE,
 )
 
+BREACHES = {FAIL, ERROR, UNEXPECTED_PASS}
+
 # Utilisation is counted in bins: n holds 2^((n-1)/2) < utilisation <= 2^(n/2), the last on either side all that is
 # beyond, and two more what has no logarithm.
 FARTHEST = 40
 ZERO, UNBOUNDED = "0 exactly", "inf"
+
+_SEQUENCES = ("clauses", "broken", "calls")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Result:
       call: its inputs as golden vectors write them; empty where these have no place for it.
       histogram: for "values" and "gradients", how many arrays fell into each bin of utilisation.
       survey: what a unit that measures has found.
+      calls: those that a failure happened on, whole; the last one last.
       seconds: how long it took.
     """
 
@@ -65,16 +70,17 @@ class Result:
     call: Mapping[str, Any] = field(default_factory=dict)
     histogram: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     survey: Mapping[str, Any] = field(default_factory=dict)
+    calls: Sequence[Mapping[str, Any]] = ()
     seconds: float = field(default=0.0, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self) | {"clauses": list(self.clauses), "broken": list(self.broken)}
+        return asdict(self) | {name: list(getattr(self, name)) for name in _SEQUENCES}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Result":
         """The inverse of `to_json`."""
-        return cls(**{**data, "clauses": tuple(data["clauses"]), "broken": tuple(data["broken"])})
+        return cls(**{**data, **{name: tuple(data[name]) for name in _SEQUENCES}})
 
     def verdict_on(self, clause: str) -> str:
         """The verdict on one of the unit's clauses."""

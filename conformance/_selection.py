@@ -49,6 +49,11 @@ def selected_units(only: Sequence[str], level: str = "standard", dtypes: Sequenc
     return [unit for unit in all_units() if unit.id in chosen]
 
 
+def parse_dtypes(text: str) -> tuple[str, ...]:
+    """The types in a list such as "float32,bfloat16"."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
 def _has(unit: Unit, dtypes: Sequence[str]) -> bool:
     return not dtypes or unit.dtype in dtypes or unit.function == FACTOR
 

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._result import (
-    ERROR,
+    BREACHES as BREACHES,
     EXPECTED_FAIL,
-    FAIL,
     INTERNAL,
     NOT_APPLICABLE,
     NOT_RUN,
     PASS,
-    UNEXPECTED_PASS,
     UNSUPPORTED,
     VERDICTS,
     VOID,
@@ -27,8 +25,6 @@ INTERRUPTED = 130  # as shells have it for SIGINT
 # Cases that a unit which searches, and passes, must have judged on average: a third or less of what lossproof's own
 # run has, which is 5 at smoke and 18 at standard.
 FLOORS = {"smoke": 1.0, "standard": 6.0, "exhaustive": 600.0}
-
-BREACHES = {FAIL, ERROR, UNEXPECTED_PASS}
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def no_verdict(name="mine.py:loss"):
 
 def with_every_verdict(name="mixed"):
     """A document in which every verdict occurs, of units and clauses."""
-    words = ("pass", "fail", "error", "expected-fail", "unexpected-pass", "unsupported", "void", "internal")
+    words = ("pass", "fail", "error", "expected-fail", "unexpected-pass", "unsupported", "not run", "void", "internal")
     units = [
         unit(clause, "token", "float32", word, f"it is {word}") for clause, word in zip(CLAUSES, words, strict=False)
     ]
@@ -135,6 +135,8 @@ def unit(clause, short, dtype, verdict, message="", call=""):
         "values": share if asked else 0.0,
         "gradients": 0.2 if asked else 0.0,
         "worst": f"loss: {call}" if call else "",
+        "calls": [],
+        "golden": None,
     }
 
 
@@ -197,7 +199,17 @@ def used(units, quantity):
     return {"histogram": bins, "quantiles": {"0.5": 0.11, "0.9": 0.32, "0.99": 0.71, "1": largest}}
 
 
-ORDER = ("internal", "void", "error", "fail", "unexpected-pass", "expected-fail", "pass", "unsupported")
+ORDER = (
+    "error",
+    "fail",
+    "unexpected-pass",
+    "internal",
+    "void",
+    "expected-fail",
+    "not run",
+    "pass",
+    "unsupported",
+)
 
 
 def document(name, units, grades, survey):
@@ -217,8 +229,8 @@ def document(name, units, grades, survey):
                 }
             )
     found = {one["verdict"] for one in clauses}
-    own, breach = found & {"void", "internal"}, found & {"fail", "error", "unexpected-pass"}
-    word, code = ("no verdict", 3) if own else ("does not conform", 1) if breach else ("conforms", 0)
+    own, breach = found & {"void", "internal", "not run"}, found & {"fail", "error", "unexpected-pass"}
+    word, code = ("does not conform", 1) if breach else ("no verdict", 3) if own else ("conforms", 0)
     command = f"lossproof check {name} --level standard --seed 0"
     worst = sorted((one for one in units if one["worst"]), key=lambda one: one["values"] is not None)[:10]
     return {
@@ -244,6 +256,7 @@ def document(name, units, grades, survey):
             "level": "standard",
             "seed": 0,
             "only": [],
+            "dtypes": [],
             "convention": "",
             "profile": "jax-cpu",
             "command": command,

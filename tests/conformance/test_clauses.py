@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from lossproof import golden
-from lossproof.conformance._case import DTYPES
+from lossproof.conformance._case import DTYPES, FACTOR
 from lossproof.conformance._clauses import CLAUSES, GROUPS
-from lossproof.conformance._case import FACTOR
 from lossproof.conformance._selection import SelectionError, selected_units
 from lossproof.conformance._units import SHORT, all_units
 

@@ -64,7 +64,7 @@ class Page(HTMLParser):
         ("conforming", "lossproof conforms: all 82 clauses pass"),
         ("failing", "torch does not conform: 4 of 55 tested clauses broken"),
         ("no_verdict", "mine.py:loss: no verdict"),
-        ("with_every_verdict", "mixed: no verdict"),
+        ("with_every_verdict", "mixed does not conform: 3 of 7 tested clauses broken"),
     ],
 )
 def test_headline_says_the_verdict(kind, line):
