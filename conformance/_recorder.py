@@ -12,7 +12,10 @@ import pytest
 
 from lossproof.conformance._calls import last_call
 from lossproof.conformance._guard import REASONS, STOP, reasons_by_unit
+from lossproof.conformance._noise import last_words
 from lossproof.conformance._result import ERROR, INTERNAL, Result
+
+_SECONDS = 5.0  # that a process has to end after its connection has
 
 DIED = "the target's process died"
 
@@ -59,7 +62,7 @@ class Recorder:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Notes how a process ended that should not have; xdist says this before it says in which unit."""
         if error is not None:
-            self._ends[node.gateway.id] = _ended(node)
+            self._ends[node.gateway.id] = _ended(node, self.notes)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keeps the result; a unit that killed its process has an error, one without a result counts as internal."""
@@ -84,7 +87,7 @@ class Recorder:
     def _death(self, unit: str, report: pytest.TestReport) -> Result:
         self.deaths += 1
         ended = self._ends.get(getattr(report, "node").gateway.id, "")  # noqa: B009  xdist's own attribute
-        reason = reasons_by_unit(self.notes / REASONS).get(unit, DIED + (f": {ended}" if ended else ""))
+        reason = reasons_by_unit(self.notes / REASONS).get(unit, f"{DIED}{ended}")
         call, in_call = last_call(self.notes, unit)
         if call is not None:
             reason += f"; {call.case.describe()}" if in_call else ", but not in a call"
@@ -93,9 +96,12 @@ class Recorder:
         return Result(unit, clauses, ERROR, reason, clauses, calls=calls)
 
 
-def _ended(node: Any) -> str:
-    """How xdist's worker ended; "" where its process cannot be had."""
+def _ended(node: Any, notes: Path) -> str:
+    """How xdist's worker ended, as the end of a message; "" where its process cannot be had."""
     with contextlib.suppress(AttributeError, subprocess.TimeoutExpired):
-        status: int = node.gateway._io.popen.wait(5.0)  # noqa: SLF001  execnet has no other way to it
-        return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        process = node.gateway._io.popen  # noqa: SLF001  execnet has no other way to it
+        status: int = process.wait(_SECONDS)
+        how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        said = last_words(notes, process.pid)
+        return f": {how}" + (f", and its last line on stderr is: {said}" if said else "")
     return ""

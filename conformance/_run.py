@@ -233,7 +233,7 @@ class Run:
             raise
         except (Unsupported, Violation, ProgramError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = str(error).strip()
             raise Violation(f"{what} raised {type(error).__name__}: {text.splitlines()[0] if text else ''}") from error
 

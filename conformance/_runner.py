@@ -72,6 +72,8 @@ def _command(request: Request, units: Sequence[Unit], notes: Path) -> list[str]:
     options = ["-c", os.devnull, "--rootdir", str(tests.parent), "--noconftest", "--import-mode=importlib"]
     options += [word for plugin in _PLUGINS for word in ("-p", plugin)]
     options += ["-p", "no:terminal", "-p", "no:cacheprovider", "-W", "ignore"]
+    # pytest's own way to capture output does not survive a target that closes it.
+    options += ["--capture=no", "-p", "no:faulthandler"]
     # Processes of their own also for one: a target may kill its process.
     options += ["-n", str(request.workers), "--dist", "worksteal", "--max-worker-restart", str(DEATHS)]
     options += [f"--lossproof-only={unit.id}" for unit in units]

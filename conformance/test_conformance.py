@@ -10,6 +10,7 @@ import pytest
 from lossproof.conformance._calls import Calls
 from lossproof.conformance._expectations import ExpectationError, Expectations, apply, load_expectations
 from lossproof.conformance._guard import REASONS, STOP, Guard
+from lossproof.conformance._noise import Noise
 from lossproof.conformance._result import EXPECTED_FAIL, FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED
 from lossproof.conformance._selection import SelectionError, parse_dtypes, selected_units
 from lossproof.conformance._units import Unit, run_unit
@@ -29,6 +30,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if option("lossproof_quick_first"):
             units = sorted(units, key=lambda unit: not unit.is_quick)
         metafunc.parametrize("unit", units, ids=[unit.id for unit in units])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def noise(request: pytest.FixtureRequest) -> Noise | None:
+    """Keeps what the target prints out of a run's way; None where pytest does."""
+    notes = request.config.getoption("lossproof_notes")
+    return Noise(Path(notes)) if notes else None
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +91,10 @@ def calls(request: pytest.FixtureRequest) -> Calls:
 
 
 @pytest.fixture
-def _stopped(request: pytest.FixtureRequest) -> None:
+def _stopped(request: pytest.FixtureRequest, noise: Noise | None) -> None:
     """Leaves out what comes after the run was stopped."""
+    if noise is not None:
+        noise.contain()
     notes = request.config.getoption("lossproof_notes")
     if notes and Path(notes, STOP).exists():
         pytest.skip("the run was stopped")
