@@ -1,6 +1,7 @@
 """Gathers the results of a run while its processes work, and tells what became of those that died."""
 
 import contextlib
+import json
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
@@ -69,7 +70,7 @@ class Recorder:
         properties: dict[str, Any] = dict(report.user_properties)
         name = report.nodeid.partition("[")[2].removesuffix("]")
         if report.when == "call" and "lossproof" in properties:
-            result = Result.from_json(properties["lossproof"])
+            result = Result.from_json(json.loads(properties["lossproof"]))
         elif report.failed and report.when not in {"setup", "call", "teardown"}:  # xdist's report of a lost worker
             result = self._death(name, report)
         elif report.failed:

@@ -25,13 +25,8 @@ from lossproof.conformance._result import (
 from lossproof.conformance._summary import BREACHES, CONFORMS, DOES_NOT_CONFORM, Summary
 from lossproof.conformance.report._findings import Finding, findings
 
-_TOLD = (
-    INTERNAL,
-    VOID,
-    ERROR,
-    UNEXPECTED_PASS,
-    FAIL,
-)  # what is explained one by one; the failures nearest to the verdict
+# What is explained one by one; failures come last, nearest to the verdict.
+_TOLD = (INTERNAL, VOID, ERROR, UNEXPECTED_PASS, FAIL)
 
 
 @dataclass(frozen=True)
@@ -60,16 +55,11 @@ def print_summary(
     found = findings([unit(result) for result in summary.results], _TOLD, lambda name: request.command(only=(name,)))
     for finding in sorted(found, key=lambda each: _TOLD.index(each.verdict)):
         _print_finding(console, finding)
-    for why, clauses in _not_run(summary).items():
-        _print_line(console, "[yellow]not run[/]", f"{', '.join(clauses)}: {why}")
+    for reason, clauses in _reasons(summary, NOT_RUN).items():
+        _print_line(console, "[yellow]not run[/]", f"{', '.join(clauses)}: {reason}")
     for sentence in [*notes.hints, *notes.expectations]:
         _print_line(console, "[bold yellow]note[/]", sentence)
-    reasons: dict[str, set[str]] = {}
-    for clause, verdict in summary.clause_verdicts().items():
-        if verdict == UNSUPPORTED:
-            reason = next(r.message for r in summary.of(UNSUPPORTED) if clause in r.clauses)
-            reasons.setdefault(reason, set()).add(clause)
-    for reason, clauses in reasons.items():
+    for reason, clauses in _reasons(summary, UNSUPPORTED).items():
         _print_line(console, "[yellow]unsupported[/]", f"{', '.join(sorted(clauses))}: {reason}")
     console.print(_verdict(summary, request, seconds), soft_wrap=True)
 
@@ -133,12 +123,12 @@ def _print_finding(console: Console, finding: Finding) -> None:
     _print_line(console, "     again:", finding.command)
 
 
-def _not_run(summary: Summary) -> dict[str, list[str]]:
-    """The clauses that were not run, or not by all of their units, by the reason."""
+def _reasons(summary: Summary, verdict: str) -> dict[str, list[str]]:
+    """The clauses with a verdict, by the reason that the first of their units gives."""
     reasons: dict[str, list[str]] = {}
-    for clause, verdict in summary.clause_verdicts().items():
-        if verdict == NOT_RUN:
-            reason = next(r.message for r in summary.of(NOT_RUN) if clause in r.clauses)
+    for clause, found in summary.clause_verdicts().items():
+        if found == verdict:
+            reason = next(r.message for r in summary.of(verdict) if clause in r.clauses)
             reasons.setdefault(reason, []).append(clause)
     return reasons
 

@@ -1,6 +1,7 @@
 """One test per unit: what `lossproof check` runs, and what a project's own pytest can run."""
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,7 +115,8 @@ def test_unit(
     level, seed = request.config.getoption("lossproof_level"), request.config.getoption("lossproof_seed")
     with guard.watching(unit.id) if guard else contextlib.nullcontext():
         result = run_unit(unit, target, level, seed, profile, calls)
-    request.node.user_properties.append(("lossproof", result.to_json()))
+    # As text, because xdist's way between processes has no integers of 64 bits.
+    request.node.user_properties.append(("lossproof", json.dumps(result.to_json())))
     if expectations:
         ((result,), *_) = apply(expectations, [result], partial=True)
     if result.verdict in (UNSUPPORTED, NOT_APPLICABLE):

@@ -90,6 +90,15 @@ def with_every_verdict(name="mixed"):
     return document(name, units, [], [])
 
 
+def calls_of(text):
+    """The calls of a failure, with `text` wherever a target has a say."""
+    logits = {"dtype": "float32", "shape": [1, 3], "data": ["0x1.99999ap-4", "0x1p+1", "-inf"]}
+    inputs = {"logits": logits, "targets": {"dtype": "int32", "shape": [1], "data": [0]}, text: text}
+    cotangents = {"loss": {"dtype": "float64", "shape": [1], "data": ["0x1p+0"]}}
+    made = {"method": "differentiate", "function": text, "traced": True, "inputs": inputs, "cotangents": cotangents}
+    return [made | {"tangents": {}, "vector": None, "how": text}]
+
+
 def hostile():
     """A target whose every text tries to get out of where it is put."""
     text = (
@@ -99,6 +108,7 @@ def hostile():
     for one in made["units"]:
         one["message"] += text
         one["worst"] += text
+        one["calls"] = calls_of(text) if one["verdict"] == "fail" else []
     made["units"].append(unit("SHAPE-1", "token", text, "fail", "no unit has such a name"))
     worst = {"unit": text, "clauses": ["ACC-1"], "quantity": "values", "utilisation": None, "case": text, "call": None}
     made["worst"] = [worst | {"command": text}]

@@ -110,6 +110,15 @@ def test_a_noisy_target_breaks_nothing(loss_file, tmp_path):
     assert read(tmp_path / "report" / "result.json")["verdict"]["word"] == "conforms"
 
 
+def test_integers_of_64_bits_come_back(check, loss_file, tmp_path):
+    """Fails when a failure on class numbers beyond 32 bits ends the run, because its input cannot be handed on."""
+    vector = "golden.excluded_tokens.5cb8d3d8c1b5bb69[token-float32]"
+    answer = check(loss_file("good"), "--report", str(tmp_path), only=[vector])
+    assert answer.exit_code == 1, answer.output
+    (unit,) = read(tmp_path / "result.json")["units"]
+    assert unit["verdict"] == "fail" and unit["calls"][-1]["inputs"]["targets"]["dtype"] == "int64"
+
+
 def test_devices_that_are_not_there_are_unsupported():
     """Fails when a machine with one device makes a good loss fail, or passes what was not run on several."""
     names = ["split.devices[token-float32]", "split.values[weighted-float32]", "invariances.devices[token-float32]"]
