@@ -121,6 +121,16 @@ def test_a_call_is_kept_whole():
     assert "1j" in shown([plain])
 
 
+def test_calls_with_other_arguments_are_forgotten_outside_a_search():
+    """Fails when a failure in a list of calls has those before it, which passed, or lacks one with its arguments."""
+    calls = Calls()
+    first, second = (make(TOKEN, "float32", [[number]], [0]) for number in (1.0, 2.0))
+    for method, case in (("values", first), ("values", second), ("differentiate", second)):
+        with calls.noting(Call(method, case)):
+            pass
+    assert [made["method"] for made in calls.to_json()] == ["values", "differentiate"]
+
+
 @pytest.mark.parametrize(
     ("name", "methods"),
     [
