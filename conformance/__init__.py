@@ -5,10 +5,12 @@
 Where to read: `checks/` asks the questions, one module per group of clauses; `_units.py` cuts them into units of
 work; `_run.py` is what a check works with; `targets/` are the implementations under test; `_draw.py` makes cases,
 `_exact.py` fetches the right answers, `lossproof.reference.bounds` says how large an error may be, `_judge.py`
-compares; `_survey.py` measures how accurate a target is, without a verdict. `_check.py` is the command: `_identity.py`
-asks the target who it is, `_runner.py` runs the units in processes that `_guard.py` watches, `_cluster.py`
-elsewhere, `_output.py` and `_journal.py` keep them, `_summary.py` has the verdict, `_record.py` the JSON result,
-`_terminal.py` and `report/` show it. `mutants/` are the broken losses that prove the suite.
+compares; `_calls.py` keeps what the target was asked; `_survey.py` measures how accurate a target is, without a
+verdict. `_check.py` is the command, `_plan.py` a run from `_request.py`, what was asked for, to its verdict:
+`_identity.py` asks the target who it is, `_runner.py` runs the units in processes that `_guard.py` watches,
+`_recorder.py` gathers their results, `_cluster.py` does both elsewhere, `_output.py` and `_journal.py` keep them,
+`_summary.py` has the verdict, `_record.py` the JSON result, `_terminal.py` and `report/` show it, `_hints.py` says
+what else a failure may be about. `mutants/` are the broken losses that prove the suite.
 """
 
 import importlib
@@ -16,13 +18,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lossproof.conformance._cli import cli as cli
+    from lossproof.conformance._request import Request as Request
     from lossproof.conformance._result import Result as Result
-    from lossproof.conformance._runner import Request as Request, run as run
+    from lossproof.conformance._runner import run as run
     from lossproof.conformance._summary import Summary as Summary
     from lossproof.conformance.targets import load_target as load_target
 
 _MODULES = {
-    "Request": "_runner",
+    "Request": "_request",
     "Result": "_result",
     "Summary": "_summary",
     "cli": "_cli",

@@ -3,10 +3,7 @@
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +11,19 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lossproof.conformance import _identity, _record
+from lossproof.conformance._case import DTYPES
 from lossproof.conformance._cluster import ClusterError, run_on_cluster
-from lossproof.conformance._command import USAGE, fail_usage, wide_console
-from lossproof.conformance._expectations import ExpectationError, Expectations, apply, idle, load_expectations
-from lossproof.conformance._output import Output, OutputError
-from lossproof.conformance._result import Result
-from lossproof.conformance._runner import MEMORY, PROGRAM, TIMEOUTS, Request, run
-from lossproof.conformance._selection import LEVELS, SelectionError, selected_units
-from lossproof.conformance._summary import BREACHES, CONFORMS, FLOORS, INTERNAL_ERROR, INTERRUPTED, Summary
-from lossproof.conformance._terminal import Notes, print_summary
+from lossproof.conformance._command import fail_usage
+from lossproof.conformance._expectations import ExpectationError
+from lossproof.conformance._output import OutputError
+from lossproof.conformance._plan import Plan
+from lossproof.conformance._request import MEMORY, PROGRAM, TIMEOUTS, Request
+from lossproof.conformance._result import BREACHES, Result
+from lossproof.conformance._runner import run
+from lossproof.conformance._selection import LEVELS, SelectionError, parse_dtypes
+from lossproof.conformance._summary import INTERNAL_ERROR, INTERRUPTED
 from lossproof.conformance.targets import TargetError
 from lossproof.golden import GoldenError
-from lossproof.reference.bounds import profile as profile_named
 
 COLUMNS = (
     TextColumn("{task.description}"),
@@ -43,6 +40,14 @@ _TIMES = ", ".join(f"{seconds:g} at {level}" for level, seconds in TIMEOUTS.item
 @click.option("--exec", "program", metavar="CMD", help="The target is a program that speaks docs/exec-protocol.md.")
 @click.option("--level", type=click.Choice(LEVELS), default="standard", show_default=True, help="How hard to search.")
 @click.option("--only", multiple=True, metavar="WHAT", help="A unit, check, group or clause; may be repeated.")
+@click.option(
+    "--dtypes",
+    default="",
+    metavar="TYPES",
+    callback=lambda _context, _parameter, text: parse_dtypes(text),
+    help=f"Only logits of these types, as in float32,bfloat16; of {', '.join(DTYPES)}.",
+)
+@click.option("--fail-fast", is_flag=True, help="End with the first failure; what is left is not run.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the search; equal seeds give equal cases."
 )
@@ -90,7 +95,7 @@ def check(
     TARGET is lossproof (the default) or another name from `lossproof targets`; or module:function or file.py:function;
     or module: or file.py: for all of the specification's functions that the module has under their own names.
 
-    Exit codes: 0 it conforms, 1 it does not, 2 usage, 3 the suite failed or judged too little.
+    Exit codes: 0 it conforms, 1 it does not, 2 usage, 3 nothing is broken, but the suite failed or judged too little.
     """
     if program is not None:
         given = click.get_current_context().get_parameter_source("target")
@@ -106,6 +111,7 @@ def check(
     except GoldenError as error:
         click.echo(f"lossproof: {error}", err=True)
         sys.exit(INTERNAL_ERROR)
+    stop = plan.stop
     with plan.output as output:
         finished = dict(output.finished)
         left = {unit: clauses for unit, clauses in plan.units.items() if unit not in finished}
@@ -123,9 +129,9 @@ def check(
                     finished[result.unit] = result
                     advance(result)
 
-                if scheduler:
-                    run_on_cluster(request, left, keep, scheduler, resource)
-                results = run(request, keep, dict(finished))
+                if scheduler and not any(map(stop, finished.values())):
+                    run_on_cluster(request, left, keep, scheduler, resource, stop)
+                results = run(request, keep, dict(finished), stop)
         except KeyboardInterrupt:
             errors.print(f"lossproof: interrupted, so there is no verdict{output.advice}", soft_wrap=True)
             sys.exit(INTERRUPTED)
@@ -133,81 +139,6 @@ def check(
             click.echo(f"lossproof: {error}{output.advice}", err=True)
             sys.exit(INTERNAL_ERROR)
         sys.exit(plan.concluded(results, output))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that can be wrong with a request, found out before the run.
-
-    Attributes:
-      request: what to run.
-      units: the ids of the units, with their clauses.
-      identity: of the target.
-      expectations: from their file, or None.
-      output: where results go.
-      started: when, in UTC.
-      clock: at that moment.
-    """
-
-    request: Request
-    units: dict[str, tuple[str, ...]]
-    identity: dict[str, Any]
-    expectations: Expectations | None
-    output: Output
-    started: str
-    clock: float
-
-    @classmethod
-    def made(cls, request: Request, expect: Path | None, report: Path | None) -> "Plan":
-        """Reads and tries what the request names; raises the errors of those who do it."""
-        clock, started = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        units = {unit.id: unit.check.clauses for unit in selected_units(request.only, request.level)}
-        try:
-            profile_named(request.profile)
-        except ValueError as error:
-            raise SelectionError(str(error)) from error
-        expectations = load_expectations(expect) if expect else None
-        identity = _identity.identity(request.target, request.convention)
-        compared = ("target", "level", "seed", "only", "convention", "profile")
-        same = {name: getattr(request, name) for name in compared}
-        output = Output(report, {"request": same, "identity": identity, "versions": _identity.versions()}, units)
-        return cls(request, units, identity, expectations, output, started, clock)
-
-    def concluded(self, results: list[Result], output: Output) -> int:
-        """Prints the summary, writes the files, and returns the exit code."""
-        entries: list[dict[str, Any]] = []
-        sentences: list[str] = []
-        unmatched: list[str] = []
-        if self.expectations is not None:
-            unmatched = idle(self.expectations, results)
-            results, entries, sentences = apply(
-                self.expectations, results, partial=bool(self.request.only) or self.request.level == "smoke"
-            )
-        summary = Summary(results, 0.0 if self.request.only else FLOORS[self.request.level])
-        seconds = time.perf_counter() - self.clock
-        notes = Notes(_record.grades(results), self._hint(results), sentences)
-        print_summary(summary, self.request, wide_console(), seconds, notes)
-        document = _record.document(
-            summary,
-            self.request,
-            self.identity,
-            started=self.started,
-            seconds=seconds,
-            expectations=entries,
-        )
-        try:
-            for path in output.written(document):
-                click.echo(f"wrote {path}", err=True)
-        except OutputError as error:
-            click.echo(f"lossproof: {error}{output.advice}", err=True)
-            return INTERNAL_ERROR
-        for sentence in unmatched:
-            click.echo(f"lossproof: {sentence}", err=True)
-        return summary.exit_code() or (USAGE if unmatched else CONFORMS)
-
-    def _hint(self, results: list[Result]) -> str:
-        smoothed = any("label_smoothing" in r.unit or "CONV-1" in r.broken for r in results if r.verdict in BREACHES)
-        return _identity.convention_hint(self.request.target, self.request.convention) if smoothed else ""
 
 
 @contextlib.contextmanager

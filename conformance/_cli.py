@@ -5,7 +5,7 @@ import click
 from lossproof.conformance._check import check
 from lossproof.conformance._command import fail_usage
 from lossproof.conformance._explain import explain
-from lossproof.conformance._selection import LEVELS, SelectionError, selected_units
+from lossproof.conformance._selection import LEVELS, SelectionError, parse_dtypes, selected_units
 from lossproof.conformance.mutants._cli import mutants
 from lossproof.conformance.report import compare_command
 from lossproof.conformance.targets._cli import targets
@@ -21,10 +21,11 @@ def cli() -> None:
 @cli.command()
 @click.option("--only", multiple=True, metavar="WHAT", help="A unit, check, group or clause; may be repeated.")
 @click.option("--level", type=click.Choice(LEVELS), default="standard", show_default=True, help="Whose units.")
-def units(only: tuple[str, ...], level: str) -> None:
+@click.option("--dtypes", default="", metavar="TYPES", help="Only logits of these types, as in float32,bfloat16.")
+def units(only: tuple[str, ...], level: str, dtypes: str) -> None:
     """Lists the units that `check` runs, with their clauses."""
     try:
-        for unit in selected_units(only, level):
+        for unit in selected_units(only, level, parse_dtypes(dtypes)):
             click.echo(f"{unit.id}  {' '.join(unit.check.clauses)}")
     except SelectionError as error:
         fail_usage(str(error))

@@ -7,14 +7,15 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lossproof.conformance._guard import Guard
+from lossproof.conformance._recorder import DIED, Progress
+from lossproof.conformance._request import Request
 from lossproof.conformance._result import ERROR, Result
-from lossproof.conformance._runner import DIED, Progress, Request
 from lossproof.conformance._units import all_units, run_unit
 
 _CONNECT = "15 s"
@@ -25,7 +26,12 @@ class ClusterError(Exception):
 
 
 def run_on_cluster(
-    request: Request, units: Mapping[str, tuple[str, ...]], progress: Progress, address: str, resources: Iterable[str]
+    request: Request,
+    units: Mapping[str, tuple[str, ...]],
+    progress: Progress,
+    address: str,
+    resources: Iterable[str],
+    stop: Callable[[Result], bool] = lambda _: False,
 ) -> None:
     """Runs units on the workers of a scheduler.
 
@@ -38,6 +44,7 @@ def run_on_cluster(
       progress: called with each result as it comes.
       address: of the scheduler.
       resources: names of Dask resources of which each unit takes one, such as GPU.
+      stop: whether a result ends the run; the units that are left are given up.
 
     Raises:
       ClusterError: no scheduler there, no fitting worker, or the scheduler was lost; what came before was reported.
@@ -69,6 +76,9 @@ def run_on_cluster(
                 break  # cancelled: the scheduler has gone
             progress(result)
             left.discard(unit)
+            if stop(result):
+                client.cancel(list(futures))
+                return
         if left:
             raise ClusterError(f"lost the scheduler at {address} with {len(left)} units to go")
     except (OSError, CommClosedError) as error:

@@ -15,6 +15,7 @@ from lossproof.conformance._result import (
     FAIL,
     INTERNAL,
     NOT_APPLICABLE,
+    NOT_RUN,
     PASS,
     UNEXPECTED_PASS,
     UNSUPPORTED,
@@ -113,7 +114,7 @@ def _note(entry: Expectation, results: Sequence[Result], *, partial: bool) -> No
     verdicts = {result.verdict for result in about}
     if breaking:
         state = MET
-    elif len(about) < _number_of_units(entry) or verdicts & {INTERNAL, VOID}:
+    elif len(about) < _number_of_units(entry) or verdicts & {INTERNAL, NOT_RUN, VOID}:
         state = UNKNOWN
     elif verdicts <= {UNSUPPORTED, NOT_APPLICABLE}:
         state = IDLE

@@ -15,6 +15,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+# Files of a run's folder of notes: why processes were killed, and that the run should stop.
+REASONS, STOP = "reasons", "stop"
+
 _EVERY = 0.1  # seconds between two looks
 
 

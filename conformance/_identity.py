@@ -1,16 +1,23 @@
 """Asks a target who it is, in a process of its own: one that crashes or hangs when it is loaded ends nothing else."""
 
+import functools
+import hashlib
 import importlib.metadata
 import json
+import os
+import site
 import subprocess
 import sys
+import sysconfig
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lossproof.conformance.targets import TargetError
 
 _SECONDS = 120.0
+_PACKAGE = "lossproof"
 _LIBRARIES = ("hypothesis", "jax", "jaxlib", "mpmath", "numpy", "pytest", "pytest-xdist")
 
 
@@ -50,6 +57,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def suite() -> str:
+    """A hash of the suite's own code, which changes while somebody works on it though its version does not."""
+    digest = hashlib.sha256()
+    for folder, _, names in sorted(os.walk(Path(__file__).parents[1], followlinks=True)):
+        for path in sorted(Path(folder, name) for name in names if name.endswith((".py", ".toml"))):
+            digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def _asked(question: str, target: str, convention: str, seconds: float | None) -> dict[str, Any]:
     seconds = _SECONDS if seconds is None else seconds
     with tempfile.TemporaryDirectory(prefix="lossproof-") as folder:
@@ -80,11 +96,49 @@ def _device() -> str:
 def _answer(question: str, name: str, convention: str) -> dict[str, Any]:
     from lossproof.conformance.targets import describe, hint, load_target, parse_convention
 
+    before = set(sys.modules)
     try:
         target = load_target(name, parse_convention(convention))
-        return {"hint": hint(target)} if question == "hint" else {"target": describe(target), "device": _device()}
     except TargetError as error:
         return {"error": str(error)}
+    if question == "hint":
+        return {"hint": hint(target)}
+    described = describe(target)
+    # The file that was named first: those that it imports may have the same name.
+    described["sources"] = modules(set(sys.modules) - before, target.sources) | described["sources"]
+    return {"target": described, "device": _device()}
+
+
+def modules(names: Iterable[str], sources: Sequence[Path]) -> dict[str, str]:
+    """The hashes of modules that belong to the user: neither installed, nor the standard library's, nor the suite's.
+
+    Args:
+      names: of modules that are loaded.
+      sources: files that are known already.
+
+    Returns:
+      SHA-256 by path, which is relative to the folder of the first of the sources if the module is in there.
+    """
+    root = sources[0].parent.resolve() if sources else Path.cwd()
+    known = {path.resolve() for path in sources}
+    found = {}
+    for name in sorted(names):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if not isinstance(file, str) or name.partition(".")[0] == _PACKAGE:
+            continue
+        path = Path(file).resolve()
+        if path in known or not path.is_file() or any(path.is_relative_to(folder) for folder in _installed()):
+            continue
+        label = path.relative_to(root) if path.is_relative_to(root) else path
+        found[label.as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+@functools.cache
+def _installed() -> Sequence[Path]:
+    """The folders of the standard library and of installed packages."""
+    paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return [Path(path).resolve() for path in (*paths, *site.getsitepackages(), site.getusersitepackages())]
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from typing import Any
 
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._identity import versions
+from lossproof.conformance._request import Request
 from lossproof.conformance._result import UNBOUNDED, ZERO, Result
-from lossproof.conformance._runner import Request
 from lossproof.conformance._summary import Summary
 from lossproof.conformance._tally import edge
 from lossproof.conformance.report import FORMAT
@@ -49,6 +49,7 @@ def document(
             "level": request.level,
             "seed": request.seed,
             "only": list(request.only),
+            "dtypes": list(request.dtypes),
             "convention": request.convention,
             "profile": request.profile,
             "command": request.command(),
@@ -77,7 +78,7 @@ def document(
         "survey": [_finite(row) for result in results for row in result.survey.get("rows", ())],
         "worst": _worst(results, request),
         "expectations": [dict(each) for each in expectations],
-        "units": [_unit(result) for result in results],
+        "units": [unit(result) for result in results],
     }
 
 
@@ -146,9 +147,12 @@ def _worst(results: Iterable[Result], request: Request) -> list[dict[str, Any]]:
     ]
 
 
-def _unit(result: Result) -> dict[str, Any]:
-    taken = ("clauses", "verdict", "message", "broken", "cases", "values", "gradients", "worst")
-    return {"id": result.unit, **_finite({name: getattr(result, name) for name in taken})}
+def unit(result: Result) -> dict[str, Any]:
+    """A result as one of the document's units."""
+    taken = ("clauses", "verdict", "message", "broken", "cases", "values", "gradients", "worst", "calls")
+    group, _, name = result.unit.partition("[")[0].rpartition(".")
+    vector = name if group.startswith("golden.") else None
+    return {"id": result.unit, **_finite({name: getattr(result, name) for name in taken}), "golden": vector}
 
 
 def _counts(verdicts: Iterable[str]) -> dict[str, int]:

@@ -1,33 +1,40 @@
 """What came of a unit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 # Verdicts. "error": the target crashed, hung or ran out of memory, a breach like "fail". "expected-fail" and
 # "unexpected-pass" come from an expectations file. "not applicable": the check is about targets of another kind.
-# "void": the check could not have failed; "internal": the suite itself did. Both of these end a run with exit code 3.
+# "not run": the run ended before. "void": the check could not have failed; "internal": the suite itself did. Where
+# nothing is broken, one of these three ends a run with exit code 3.
 PASS, FAIL, ERROR, UNSUPPORTED, VOID, INTERNAL = "pass", "fail", "error", "unsupported", "void", "internal"
 EXPECTED_FAIL, UNEXPECTED_PASS = "expected-fail", "unexpected-pass"
-NOT_APPLICABLE = "not applicable"
+NOT_APPLICABLE, NOT_RUN = "not applicable", "not run"
 
-# The worst first: what decides on a clause that several units concern.
+# The worst first: what decides on a clause that several units concern. What is broken stays so, whatever else could not
+# be judged; and a clause does not pass before all of its units were run.
 VERDICTS = (
-    INTERNAL,
-    VOID,
     ERROR,
     FAIL,
     UNEXPECTED_PASS,
+    INTERNAL,
+    VOID,
     EXPECTED_FAIL,
+    NOT_RUN,
     PASS,
     UNSUPPORTED,
     NOT_APPLICABLE,
 )
 
+BREACHES = {FAIL, ERROR, UNEXPECTED_PASS}
+
 # Utilisation is counted in bins: n holds 2^((n-1)/2) < utilisation <= 2^(n/2), the last on either side all that is
 # beyond, and two more what has no logarithm.
 FARTHEST = 40
 ZERO, UNBOUNDED = "0 exactly", "inf"
+
+_SEQUENCES = ("clauses", "broken", "calls")
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Result:
       call: its inputs as golden vectors write them; empty where these have no place for it.
       histogram: for "values" and "gradients", how many arrays fell into each bin of utilisation.
       survey: what a unit that measures has found.
+      calls: those that a failure happened on, whole; the last one last.
       seconds: how long it took.
     """
 
@@ -62,16 +70,17 @@ class Result:
     call: Mapping[str, Any] = field(default_factory=dict)
     histogram: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     survey: Mapping[str, Any] = field(default_factory=dict)
+    calls: Sequence[Mapping[str, Any]] = ()
     seconds: float = field(default=0.0, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self) | {"clauses": list(self.clauses), "broken": list(self.broken)}
+        return asdict(self) | {name: list(getattr(self, name)) for name in _SEQUENCES}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Result":
         """The inverse of `to_json`."""
-        return cls(**{**data, "clauses": tuple(data["clauses"]), "broken": tuple(data["broken"])})
+        return cls(**{**data, **{name: tuple(data[name]) for name in _SEQUENCES}})
 
     def verdict_on(self, clause: str) -> str:
         """The verdict on one of the unit's clauses."""

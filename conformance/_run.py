@@ -9,6 +9,7 @@ import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
+from lossproof.conformance._calls import Calls
 from lossproof.conformance._case import DENSE, OUTPUTS, Case
 from lossproof.conformance._draw import SHAPES, Options, cases, unit_cotangents
 from lossproof.conformance._exact import Exact, exact_gradients, exact_values
@@ -44,13 +45,22 @@ class Run:
       level: a key of `EXAMPLES`.
       seed: of the search.
       profile: of the platform that the target runs on.
+      calls: that were made for what is being judged.
       tally: what has been seen.
     """
 
     def __init__(
-        self, target: Target, function: str, dtype: str, level: str, seed: int, profile: Profile = JAX_CPU
+        self,
+        target: Target,
+        function: str,
+        dtype: str,
+        level: str,
+        seed: int,
+        profile: Profile = JAX_CPU,
+        calls: Calls | None = None,
     ) -> None:
-        self.target: Target = target
+        self.calls: Calls = calls or Calls()
+        self.target: Target = self.calls.watch(target)
         self.function: str = function
         self.dtype: str = dtype
         self.level: str = level
@@ -195,6 +205,7 @@ class Run:
         def explore(drawn: Any) -> None:
             nonlocal judged, reason
             self._climb = 0.0
+            self.calls.begin_draw()
             try:
                 examine(drawn)
             except VoidCaseError as void:
@@ -205,6 +216,7 @@ class Run:
 
         with _own_constants_only():
             explore()
+        self.calls.end_draws()
         if judged < examples / 2 and reason:
             raise VoidCaseError(f"only {judged} of {examples} draws could be judged: {reason}")
 
@@ -221,7 +233,7 @@ class Run:
             raise
         except (Unsupported, Violation, ProgramError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = str(error).strip()
             raise Violation(f"{what} raised {type(error).__name__}: {text.splitlines()[0] if text else ''}") from error
 
@@ -322,7 +334,11 @@ class Run:
         judgement = judge(name, actual, exact, np.broadcast_to(np.asarray(bound, np.float64), exact.high.shape))
         self.tally.add(quantity, judgement.utilisation, f"{name}: {described}", call)
         if judgement.utilisation > 1:
-            raise Violation(f"{judgement.message}; {described}")
+            carried = "float64" if self.dtype == "float64" else "float32"
+            came = np.asarray(actual).dtype.name
+            is_foreign = came not in ({carried} if quantity == "values" else {carried, self.dtype})
+            returned = f" (returned as {came}, not {carried})" if is_foreign else ""
+            raise Violation(f"{judgement.message}{returned}; {described}")
         self._climb = max(self._climb, judgement.utilisation)
 
 

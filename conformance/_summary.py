@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._result import (
-    ERROR,
+    BREACHES as BREACHES,
     EXPECTED_FAIL,
-    FAIL,
     INTERNAL,
     NOT_APPLICABLE,
+    NOT_RUN,
     PASS,
-    UNEXPECTED_PASS,
     UNSUPPORTED,
     VERDICTS,
     VOID,
@@ -26,8 +25,6 @@ INTERRUPTED = 130  # as shells have it for SIGINT
 # Cases that a unit which searches, and passes, must have judged on average: a third or less of what lossproof's own
 # run has, which is 5 at smoke and 18 at standard.
 FLOORS = {"smoke": 1.0, "standard": 6.0, "exhaustive": 600.0}
-
-BREACHES = {FAIL, ERROR, UNEXPECTED_PASS}
 
 
 @dataclass(frozen=True)
@@ -54,14 +51,25 @@ class Summary:
         return verdicts
 
     def exit_code(self) -> int:
-        """3 if the suite failed or judged too little, else 1 if any clause is broken, else 0."""
-        if self.reasons():
-            return INTERNAL_ERROR
-        return DOES_NOT_CONFORM if {result.verdict for result in self._judging} & BREACHES else CONFORMS
+        """1 if any clause is broken, else 3 if the suite failed or judged too little, else 0."""
+        if self.is_broken:
+            return DOES_NOT_CONFORM
+        return INTERNAL_ERROR if self.reasons() else CONFORMS
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a clause is broken."""
+        return bool({result.verdict for result in self._judging} & BREACHES)
 
     def reasons(self) -> list[str]:
-        """Why there is no verdict; none if there is one."""
-        found = [f"{len(self.of(verdict))} units are {verdict}" for verdict in (INTERNAL, VOID) if self.of(verdict)]
+        """What was not judged as it should be, which leaves a run without a verdict where nothing is broken."""
+        found = []
+        for verdict in (INTERNAL, VOID, NOT_RUN):
+            count = len(self.of(verdict))
+            if count:
+                found.append(f"{count} unit is {verdict}" if count == 1 else f"{count} units are {verdict}")
+        if self.is_broken:
+            return found
         if not {result.verdict for result in self._judging} - {UNSUPPORTED, NOT_APPLICABLE}:
             found.append("nothing was judged")
         passing = [r for r in self._judging if r.verdict == PASS and not r.unit.startswith("golden.")]

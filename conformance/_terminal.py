@@ -1,7 +1,7 @@
 """The summary of a run for a terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -9,21 +9,24 @@ from rich.markup import escape
 from rich.table import Table
 
 from lossproof.conformance._clauses import CLAUSES, GROUPS
+from lossproof.conformance._record import unit
+from lossproof.conformance._request import Request
 from lossproof.conformance._result import (
     ERROR,
     EXPECTED_FAIL,
     FAIL,
     INTERNAL,
+    NOT_RUN,
     PASS,
     UNEXPECTED_PASS,
     UNSUPPORTED,
     VOID,
-    Result,
 )
-from lossproof.conformance._runner import Request
 from lossproof.conformance._summary import BREACHES, CONFORMS, DOES_NOT_CONFORM, Summary
+from lossproof.conformance.report._findings import Finding, findings
 
-_TELLING = ("float32", "float64", "bfloat16", "float16")
+# What is explained one by one; failures come last, nearest to the verdict.
+_TOLD = (INTERNAL, VOID, ERROR, UNEXPECTED_PASS, FAIL)
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,12 @@ class Notes:
 
     Attributes:
       grades: as in the JSON result.
-      hint: about a convention that fits better than the declared one.
+      hints: about what may be declared otherwise: a convention, types of logits.
       expectations: sentences about the expectations file.
     """
 
     grades: Sequence[Mapping[str, Any]] = ()
-    hint: str = ""
+    hints: Sequence[str] = ()
     expectations: Sequence[str] = ()
 
 
@@ -49,18 +52,14 @@ def print_summary(
     console.print(_table(summary))
     if notes.grades:
         console.print(_grades(notes.grades))
-    for result in [*_one_per_message(summary), *_one_per_check(summary.results)]:
-        _print_line(console, f"[bold red]{result.verdict}[/]", f"{result.unit}  {_titled(result)}")
-        _print_line(console, "    ", result.message)
-        _print_line(console, "     again:", request.command(only=(result.unit,)))
-    for sentence in [*([notes.hint] if notes.hint else []), *notes.expectations]:
+    found = findings([unit(result) for result in summary.results], _TOLD, lambda name: request.command(only=(name,)))
+    for finding in sorted(found, key=lambda each: _TOLD.index(each.verdict)):
+        _print_finding(console, finding)
+    for reason, clauses in _reasons(summary, NOT_RUN).items():
+        _print_line(console, "[yellow]not run[/]", f"{', '.join(clauses)}: {reason}")
+    for sentence in [*notes.hints, *notes.expectations]:
         _print_line(console, "[bold yellow]note[/]", sentence)
-    reasons: dict[str, set[str]] = {}
-    for clause, verdict in summary.clause_verdicts().items():
-        if verdict == UNSUPPORTED:
-            reason = next(r.message for r in summary.of(UNSUPPORTED) if clause in r.clauses)
-            reasons.setdefault(reason, set()).add(clause)
-    for reason, clauses in reasons.items():
+    for reason, clauses in _reasons(summary, UNSUPPORTED).items():
         _print_line(console, "[yellow]unsupported[/]", f"{', '.join(sorted(clauses))}: {reason}")
     console.print(_verdict(summary, request, seconds), soft_wrap=True)
 
@@ -114,46 +113,24 @@ def _share(share: float) -> str:
     return "-" if not share else f"{share:.2f}" if share < 100 else f"{share:.1g}"
 
 
-def _one_per_message(summary: Summary) -> list[Result]:
-    """What has one reason in many units: the first unit of each message, with the number of the others."""
-    grouped: dict[str, list[Result]] = {}
-    for result in [r for verdict in (INTERNAL, VOID, ERROR, UNEXPECTED_PASS) for r in summary.of(verdict)]:
-        grouped.setdefault(result.message, []).append(result)
-    return [
-        replace(first, message=f"{first.message}\n     and so {len(others)} other units") if others else first
-        for first, *others in grouped.values()
-    ]
+def _print_finding(console: Console, finding: Finding) -> None:
+    clauses = ", ".join(f"{clause} ({CLAUSES.get(clause, 'unknown clause')})" for clause in finding.clauses)
+    _print_line(console, f"[bold red]{finding.verdict}[/]", f"{finding.unit}  {clauses}")
+    lines = [finding.message, finding.scope, *(finding.given.splitlines() if finding.blamed else [])]
+    lines += [f"golden vector {finding.vector}: lossproof golden show {finding.vector}"] if finding.vector else []
+    for line in filter(None, lines):
+        _print_line(console, "    ", line)
+    _print_line(console, "     again:", finding.command)
 
 
-def _one_per_check(results: Sequence[Result]) -> list[Result]:
-    """One failure of each check and function, of the most telling dtype; its message says which dtypes fail and
-    which pass.
-    """
-    grouped: dict[str, list[Result]] = {}
-    for result in results:
-        grouped.setdefault(result.unit.rpartition("-")[0], []).append(result)
-    shown = []
-    for same in grouped.values():
-        failures = sorted((r for r in same if r.verdict == FAIL), key=lambda r: _TELLING.index(_dtype(r)))
-        if failures:
-            failing, passing = (", ".join(_dtype(r) for r in same if r.verdict == v) for v in (FAIL, PASS))
-            scope = f"fails in {failing}" + (f", passes in {passing}" if passing else "")
-            shown.append(
-                replace(
-                    failures[0],
-                    message=f"{failures[0].message}\n     {scope}" if len(same) > 1 else failures[0].message,
-                )
-            )
-    return shown
-
-
-def _dtype(result: Result) -> str:
-    return result.unit.rpartition("-")[2].rstrip("]")
-
-
-def _titled(result: Result) -> str:
-    clauses = result.broken or result.clauses
-    return ", ".join(f"{clause} ({CLAUSES.get(clause, 'unknown clause')})" for clause in clauses)
+def _reasons(summary: Summary, verdict: str) -> dict[str, list[str]]:
+    """The clauses with a verdict, by the reason that the first of their units gives."""
+    reasons: dict[str, list[str]] = {}
+    for clause, found in summary.clause_verdicts().items():
+        if found == verdict:
+            reason = next(r.message for r in summary.of(verdict) if clause in r.clauses)
+            reasons.setdefault(reason, []).append(clause)
+    return reasons
 
 
 def _verdict(summary: Summary, request: Request, seconds: float) -> str:
@@ -163,12 +140,14 @@ def _verdict(summary: Summary, request: Request, seconds: float) -> str:
     counts = f"{verdicts.count(PASS)} clauses pass, {broken} fail, {verdicts.count(UNSUPPORTED)} unsupported"
     if EXPECTED_FAIL in verdicts:
         counts += f", {verdicts.count(EXPECTED_FAIL)} fail as expected"
+    if NOT_RUN in verdicts:
+        counts += f", {verdicts.count(NOT_RUN)} not run"
     scope = f"{counts}; {summary.cases} cases in {len(summary.results)} units, {seconds:.0f} s"
     colour = "green" if code == CONFORMS else "red"
     words = f"[bold {colour}]{summary.word}[/]"
-    if code not in {CONFORMS, DOES_NOT_CONFORM}:
-        words += f", because {' and '.join(summary.reasons())}"
+    if summary.reasons():
+        words += f"{', but' if code == DOES_NOT_CONFORM else ', because'} {' and '.join(summary.reasons())}"
     partial = " in what it supports" if code == CONFORMS and UNSUPPORTED in verdicts else ""
     limits = " Level smoke is no conformance result." if request.level == "smoke" else ""
-    limits += " Only part of the suite was run." if request.only else ""
+    limits += " Only part of the suite was run." if request.is_partial else ""
     return f"{escape(request.target)} {words}{partial}: {scope}.{limits}"

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lossproof.conformance._calls import Calls
 from lossproof.conformance._case import DENSE, DTYPES, FACTOR, TOKEN, WEIGHTED
 from lossproof.conformance._judge import Violation, VoidCaseError
 from lossproof.conformance._question import question
@@ -88,9 +89,12 @@ def all_units() -> tuple[Unit, ...]:
     return tuple(sorted(units, key=lambda unit: (list(SHORT).index(unit.function), list(DTYPES).index(unit.dtype))))
 
 
-def run_unit(unit: Unit, target: Target, level: str, seed: int, profile: Profile = JAX_CPU) -> Result:
-    """Runs a unit; never raises."""
-    run = Run(target, unit.function, unit.dtype, level, seed, profile)
+def run_unit(
+    unit: Unit, target: Target, level: str, seed: int, profile: Profile = JAX_CPU, calls: Calls | None = None
+) -> Result:
+    """Runs a unit, noting calls in `calls`; never raises."""
+    run = Run(target, unit.function, unit.dtype, level, seed, profile, calls)
+    run.calls.begin_unit(unit.id)
     started = time.perf_counter()
     verdict, message = PASS, ""
     broken: tuple[str, ...] = ()
@@ -124,5 +128,6 @@ def run_unit(unit: Unit, target: Target, level: str, seed: int, profile: Profile
         question(run.tally.call) if run.tally.call else {},
         run.tally.histogram,
         run.tally.survey,
+        run.calls.to_json() if verdict in {FAIL, ERROR} else (),
         time.perf_counter() - started,
     )

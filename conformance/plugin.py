@@ -43,7 +43,19 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "memory",
         {"default": 0.0, "type": float, "metavar": "GIB", "help": "kill the process if a unit makes it larger"},
     ),
-    ("reasons", {"default": "", "metavar": "FILE", "help": "where to write why a process was killed"}),
+    (
+        "dtypes",
+        {"default": "", "metavar": "TYPES", "help": "the types of logits, such as float32,bfloat16 (default: all)"},
+    ),
+    ("quick-first", {"action": "store_true", "help": "begin with the units of level smoke"}),
+    (
+        "notes",
+        {
+            "default": "",
+            "metavar": "FOLDER",
+            "help": "where to write the last call, and why a process was killed; a file `stop` there ends the run",
+        },
+    ),
 )
 
 

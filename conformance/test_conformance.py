@@ -1,16 +1,19 @@
 """One test per unit: what `lossproof check` runs, and what a project's own pytest can run."""
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lossproof.conformance._calls import Calls
 from lossproof.conformance._expectations import ExpectationError, Expectations, apply, load_expectations
-from lossproof.conformance._guard import Guard
+from lossproof.conformance._guard import REASONS, STOP, Guard
+from lossproof.conformance._noise import Noise
 from lossproof.conformance._result import EXPECTED_FAIL, FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED
-from lossproof.conformance._selection import SelectionError, selected_units
+from lossproof.conformance._selection import SelectionError, parse_dtypes, selected_units
 from lossproof.conformance._units import Unit, run_unit
 from lossproof.conformance.targets import Target, TargetError, load_target, parse_convention
 from lossproof.reference.bounds import Profile, profile as profile_named
@@ -21,10 +24,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "unit" in metafunc.fixturenames:
         option = metafunc.config.getoption
         try:
-            units = selected_units(option("lossproof_only"), option("lossproof_level"))
+            dtypes = parse_dtypes(option("lossproof_dtypes"))
+            units = selected_units(option("lossproof_only"), option("lossproof_level"), dtypes)
         except SelectionError as error:
             raise pytest.UsageError(str(error)) from None
+        if option("lossproof_quick_first"):
+            units = sorted(units, key=lambda unit: not unit.is_quick)
         metafunc.parametrize("unit", units, ids=[unit.id for unit in units])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def noise(request: pytest.FixtureRequest) -> Noise | None:
+    """Keeps what the target prints out of a run's way; None where pytest does."""
+    notes = request.config.getoption("lossproof_notes")
+    return Noise(Path(notes)) if notes else None
 
 
 @pytest.fixture(scope="session")
@@ -65,24 +78,45 @@ def guard(request: pytest.FixtureRequest) -> Iterator[Guard | None]:
         yield None
         return
     unlimited = float("inf")
-    reasons = Path(option("lossproof_reasons") or os.devnull)
+    notes = option("lossproof_notes")
+    reasons = Path(notes, REASONS) if notes else Path(os.devnull)
     with contextlib.closing(Guard(seconds or unlimited, gibibytes or unlimited, reasons)) as started:
         yield started
 
 
+@pytest.fixture(scope="session")
+def calls(request: pytest.FixtureRequest) -> Calls:
+    """What the target is asked, also for whoever is left when this process has died of it."""
+    notes = request.config.getoption("lossproof_notes")
+    return Calls(Path(notes) if notes else None)
+
+
+@pytest.fixture
+def _stopped(request: pytest.FixtureRequest, noise: Noise | None) -> None:
+    """Leaves out what comes after the run was stopped."""
+    if noise is not None:
+        noise.contain()
+    notes = request.config.getoption("lossproof_notes")
+    if notes and Path(notes, STOP).exists():
+        pytest.skip("the run was stopped")
+
+
+@pytest.mark.usefixtures("_stopped")
 def test_unit(
     unit: Unit,
     target: Target,
     profile: Profile,
     guard: Guard | None,
+    calls: Calls,
     expectations: Expectations | None,
     request: pytest.FixtureRequest,
 ) -> None:
     """Fails if the target breaks a clause that the unit checks."""
     level, seed = request.config.getoption("lossproof_level"), request.config.getoption("lossproof_seed")
     with guard.watching(unit.id) if guard else contextlib.nullcontext():
-        result = run_unit(unit, target, level, seed, profile)
-    request.node.user_properties.append(("lossproof", result.to_json()))
+        result = run_unit(unit, target, level, seed, profile, calls)
+    # As text, because xdist's way between processes has no integers of 64 bits.
+    request.node.user_properties.append(("lossproof", json.dumps(result.to_json())))
     if expectations:
         ((result,), *_) = apply(expectations, [result], partial=True)
     if result.verdict in (UNSUPPORTED, NOT_APPLICABLE):

@@ -163,6 +163,6 @@ def _remarks(documents: Sequence[Document]) -> Iterator[str]:
     ):
         if len(set(came)) > 1:
             yield f"the results have different {name}: {', '.join(map(str, came))}"
-    narrowed = sum(bool(document["settings"]["only"]) for document in documents)
+    narrowed = sum(bool(document["settings"]["only"] or document["settings"]["dtypes"]) for document in documents)
     if narrowed:
         yield f"{counted(narrowed, 'result')} of only part of the suite"

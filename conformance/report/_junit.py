@@ -3,6 +3,7 @@
 from xml.etree import ElementTree as ET
 
 from lossproof.conformance._result import ERROR, FAIL, INTERNAL, PASS, UNEXPECTED_PASS, VOID
+from lossproof.conformance.report._inputs import shown
 from lossproof.conformance.report._schema import Document
 from lossproof.conformance.report._text import clean
 from lossproof.conformance.report._view import headline, repeat_command
@@ -51,7 +52,8 @@ def junit(document: Document) -> str:
         element = ET.SubElement(case, kind, {"message": clean(first)})
         if kind != "skipped":
             element.set("type", unit["verdict"])
-            lines = [" ".join(unit["broken"]), unit["message"], unit["worst"], repeat_command(document, unit["id"])]
+            given = shown(unit["calls"]) or unit["worst"]
+            lines = [" ".join(unit["broken"]), unit["message"], given, repeat_command(document, unit["id"])]
             element.text = clean("\n".join(line for line in lines if line))
     suite.attrib |= {"failures": str(found["failure"]), "errors": str(found["error"]), "skipped": str(found["skipped"])}
     suites = ET.Element("testsuites", {"name": "lossproof", **{k: v for k, v in suite.items() if k in _COUNTS}})

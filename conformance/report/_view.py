@@ -1,10 +1,9 @@
 """What the pages say about a result: its words, and its rows in the order they are shown."""
 
 import itertools
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lossproof.conformance._clauses import CLAUSES as CLAUSES, GROUPS
@@ -14,11 +13,13 @@ from lossproof.conformance._result import (
     FAIL,
     INTERNAL,
     NOT_APPLICABLE,
+    NOT_RUN,
     PASS,
     UNEXPECTED_PASS,
     UNSUPPORTED,
     VOID,
 )
+from lossproof.conformance.report._findings import Finding as Finding, findings as causes
 from lossproof.conformance.report._schema import Document
 from lossproof.conformance.report._text import counted
 
@@ -31,6 +32,7 @@ SYMBOLS = {
     EXPECTED_FAIL: "≈",
     UNSUPPORTED: "–",
     NOT_APPLICABLE: "·",
+    NOT_RUN: "○",
     VOID: "?",
     INTERNAL: "?",
 }
@@ -38,43 +40,11 @@ BREACHES = (FAIL, ERROR, UNEXPECTED_PASS)
 OWN_FAILURES = (VOID, INTERNAL)
 QUANTITIES = ("values", "gradients")
 DTYPES = ("float64", "float32", "bfloat16", "float16")
-# The dtype that a reader is shown first.
-TELLING = ("float32", "float64", "bfloat16", "float16")
 
-# A message ends so where an array is out of its bounds: the function, and its arguments as exact bits.
-_CALL = re.compile(r"; (\w+\(\w+=.*\))\Z", re.DOTALL)
+# Options that choose among units, with the number of words that they take.
+_NARROWING = {"--only": 2, "--dtypes": 2, "--fail-fast": 1}
 
 CONFORMS, DOES_NOT_CONFORM, NO_VERDICT = "conforms", "does not conform", "no verdict"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One failure of a check and function, of the most telling dtype.
-
-    Attributes:
-      unit: the unit's id.
-      verdict: of the unit.
-      clauses: those that are broken.
-      message: what happened.
-      given: the input that it happened on, or else the one with the largest error; "" if there is neither.
-      blamed: whether it is the one that it happened on.
-      command: repeats it.
-      scope: which dtypes fail and which pass.
-    """
-
-    unit: str
-    verdict: str
-    clauses: tuple[str, ...]
-    message: str
-    given: str
-    blamed: bool
-    command: str
-    scope: str
-
-    @property
-    def anchor(self) -> str:
-        """Its place in the page."""
-        return "unit-" + re.sub(r"\W+", "-", self.unit).strip("-")
 
 
 def clauses_with(document: Document, *verdicts: str) -> list[dict[str, Any]]:
@@ -92,7 +62,7 @@ def headline(document: Document) -> str:
     name, word = document["target"]["name"], document["verdict"]["word"]
     broken, unsupported = len(clauses_with(document, *BREACHES)), len(clauses_with(document, UNSUPPORTED))
     expected = len(clauses_with(document, EXPECTED_FAIL))
-    tested = len(document["clauses"]) - unsupported
+    tested = len(document["clauses"]) - unsupported - len(clauses_with(document, NOT_RUN))
     if word == NO_VERDICT:
         return f"{name}: no verdict"
     if broken:
@@ -135,10 +105,14 @@ def limits(document: Document) -> list[str]:
     if unsupported:
         about = f"{unsupported} of {counted(len(document['clauses']), 'clause')}"
         said.append(f"{about} unsupported, neither passed nor failed: {name} does not offer what they are about.")
+    left_out = len(clauses_with(document, NOT_RUN))
+    if left_out:
+        said.append(f"{counted(left_out, 'clause')} not run, or not in whole, because the run ended before.")
     if settings["level"] == "smoke":
         said.append("Level smoke is a quick look, no conformance result.")
-    if settings["only"]:
-        said.append(f"Only part of the suite was run: {', '.join(settings['only'])}.")
+    narrowed = [*settings["only"], *settings["dtypes"]]
+    if narrowed:
+        said.append(f"Only part of the suite was run: {', '.join(narrowed)}.")
     return said
 
 
@@ -159,28 +133,8 @@ def graded(document: Document) -> Iterator[tuple[str, str, list[dict[str, Any] |
 
 
 def findings(document: Document, verdicts: Sequence[str]) -> list[Finding]:
-    """One failure of each check and function, in the order of the units."""
-    order = {verdict: index for index, verdict in enumerate(verdicts)}
-    commands = {case["unit"]: case["command"] for case in document["worst"]}
-    grouped: dict[str, list[dict[str, Any]]] = {}
-    for unit in document["units"]:
-        grouped.setdefault(unit["id"].rpartition("-")[0] or unit["id"], []).append(unit)
-    found = []
-    for same in grouped.values():
-        failing = sorted((u for u in same if u["verdict"] in order), key=lambda u: (order[u["verdict"]], _rank(u)))
-        if not failing:
-            continue
-        unit = failing[0]
-        message, given = _apart(unit["message"])
-        scope = [f"fails in {_dtypes(failing)}"] if unit["verdict"] in {FAIL, ERROR} else []
-        passing = [u for u in same if u["verdict"] == PASS]
-        scope += [f"passes in {_dtypes(passing)}"] if scope and passing else []
-        command = commands.get(unit["id"]) or repeat_command(document, unit["id"])
-        clauses = tuple(unit["broken"] or unit["clauses"])
-        said = ", ".join(scope) if len(same) > 1 else ""
-        given, blamed = given or unit["worst"], bool(given)
-        found.append(Finding(unit["id"], unit["verdict"], clauses, message, given, blamed, command, said))
-    return found
+    """The causes of what has one of the verdicts, the simplest first."""
+    return causes(document["units"], verdicts, partial(repeat_command, document))
 
 
 def leading(found: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
@@ -209,26 +163,7 @@ def repeat_command(document: Document, unit: str) -> str:
         words = shlex.split(document["settings"]["command"])
     except ValueError:  # no shell's line, so nothing can be taken out of it
         words = [document["settings"]["command"]]
-    while "--only" in words:
-        del words[words.index("--only") : words.index("--only") + 2]
+    for option, length in _NARROWING.items():
+        while option in words:
+            del words[words.index(option) : words.index(option) + length]
     return shlex.join([*words, "--only", unit])
-
-
-def dtype_of(unit: str) -> str:
-    """The last part of a unit's id."""
-    return unit.rpartition("-")[2].rstrip("]")
-
-
-def _rank(unit: dict[str, Any]) -> int:
-    dtype = dtype_of(unit["id"])
-    return TELLING.index(dtype) if dtype in TELLING else len(TELLING)
-
-
-def _dtypes(units: Iterable[dict[str, Any]]) -> str:
-    return ", ".join(dtype_of(unit["id"]) for unit in sorted(units, key=_rank))
-
-
-def _apart(message: str) -> tuple[str, str]:
-    """What happened, and the call at the message's end that it happened on; "" if there is none."""
-    call = _CALL.search(message)
-    return (message[: call.start()], call[1]) if call else (message, "")

@@ -82,12 +82,21 @@ def no_verdict(name="mine.py:loss"):
 
 def with_every_verdict(name="mixed"):
     """A document in which every verdict occurs, of units and clauses."""
-    words = ("pass", "fail", "error", "expected-fail", "unexpected-pass", "unsupported", "void", "internal")
+    words = ("pass", "fail", "error", "expected-fail", "unexpected-pass", "unsupported", "not run", "void", "internal")
     units = [
         unit(clause, "token", "float32", word, f"it is {word}") for clause, word in zip(CLAUSES, words, strict=False)
     ]
     units.append(unit("SHAPE-1", "dense", "float32", "not applicable", "about others"))
     return document(name, units, [], [])
+
+
+def calls_of(text):
+    """The calls of a failure, with `text` wherever a target has a say."""
+    logits = {"dtype": "float32", "shape": [1, 3], "data": ["0x1.99999ap-4", "0x1p+1", "-inf"]}
+    inputs = {"logits": logits, "targets": {"dtype": "int32", "shape": [1], "data": [0]}, text: text}
+    cotangents = {"loss": {"dtype": "float64", "shape": [1], "data": ["0x1p+0"]}}
+    made = {"method": "differentiate", "function": text, "traced": True, "inputs": inputs, "cotangents": cotangents}
+    return [made | {"tangents": {}, "vector": None, "how": text}]
 
 
 def hostile():
@@ -99,6 +108,7 @@ def hostile():
     for one in made["units"]:
         one["message"] += text
         one["worst"] += text
+        one["calls"] = calls_of(text) if one["verdict"] == "fail" else []
     made["units"].append(unit("SHAPE-1", "token", text, "fail", "no unit has such a name"))
     worst = {"unit": text, "clauses": ["ACC-1"], "quantity": "values", "utilisation": None, "case": text, "call": None}
     made["worst"] = [worst | {"command": text}]
@@ -135,6 +145,8 @@ def unit(clause, short, dtype, verdict, message="", call=""):
         "values": share if asked else 0.0,
         "gradients": 0.2 if asked else 0.0,
         "worst": f"loss: {call}" if call else "",
+        "calls": [],
+        "golden": None,
     }
 
 
@@ -197,7 +209,17 @@ def used(units, quantity):
     return {"histogram": bins, "quantiles": {"0.5": 0.11, "0.9": 0.32, "0.99": 0.71, "1": largest}}
 
 
-ORDER = ("internal", "void", "error", "fail", "unexpected-pass", "expected-fail", "pass", "unsupported")
+ORDER = (
+    "error",
+    "fail",
+    "unexpected-pass",
+    "internal",
+    "void",
+    "expected-fail",
+    "not run",
+    "pass",
+    "unsupported",
+)
 
 
 def document(name, units, grades, survey):
@@ -217,8 +239,8 @@ def document(name, units, grades, survey):
                 }
             )
     found = {one["verdict"] for one in clauses}
-    own, breach = found & {"void", "internal"}, found & {"fail", "error", "unexpected-pass"}
-    word, code = ("no verdict", 3) if own else ("does not conform", 1) if breach else ("conforms", 0)
+    own, breach = found & {"void", "internal", "not run"}, found & {"fail", "error", "unexpected-pass"}
+    word, code = ("does not conform", 1) if breach else ("no verdict", 3) if own else ("conforms", 0)
     command = f"lossproof check {name} --level standard --seed 0"
     worst = sorted((one for one in units if one["worst"]), key=lambda one: one["values"] is not None)[:10]
     return {
@@ -244,6 +266,7 @@ def document(name, units, grades, survey):
             "level": "standard",
             "seed": 0,
             "only": [],
+            "dtypes": [],
             "convention": "",
             "profile": "jax-cpu",
             "command": command,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lossproof import golden
-from lossproof.conformance._case import DTYPES
+from lossproof.conformance._case import DTYPES, FACTOR
 from lossproof.conformance._clauses import CLAUSES, GROUPS
 from lossproof.conformance._selection import SelectionError, selected_units
 from lossproof.conformance._units import SHORT, all_units
@@ -98,6 +98,37 @@ def test_smoke_is_a_part_and_a_name_overrides_it():
     (unit,) = selected_units(["values.hard_targets[token-float64]"], "smoke")
     assert unit not in quick
     assert selected_units([], "exhaustive") == whole
+
+
+def test_a_name_at_smoke_is_its_quick_units():
+    """Fails when a group of clauses at level smoke takes as long as at level standard."""
+    quick = set(selected_units([], "smoke"))
+    named = selected_units(["GRAD"], "smoke")
+    assert named == [unit for unit in selected_units(["GRAD"]) if unit in quick]
+    slow = selected_units(["SPLIT-3"], "smoke")  # has no quick unit
+    assert {unit.dtype for unit in slow} == {"float32"} and slow
+    assert selected_units(["GRAD", "SPLIT-3"], "smoke") == sorted({*named, *slow}, key=list(selected_units([])).index)
+
+
+def test_types_of_logits_are_selected():
+    """Fails when a loss for one type is judged in others, or its factors, which have no logits, are not judged."""
+    units = selected_units([], "standard", ["bfloat16", "float16"])
+    assert {unit.dtype for unit in units if unit.function != FACTOR} == {"bfloat16", "float16"}
+    assert [unit for unit in units if unit.function == FACTOR] == [u for u in all_units() if u.function == FACTOR]
+    smoke = selected_units([], "smoke", ["bfloat16"])
+    assert smoke and {unit.dtype for unit in smoke if unit.function != FACTOR} == {"bfloat16"}
+    assert all(unit.check.is_quick for unit in smoke)
+    assert {unit.dtype for unit in selected_units(["GRAD"], "smoke", ["float64"])} == {"float64"}
+
+
+def test_a_type_that_is_not_there_is_refused():
+    """Fails when a misspelt type selects nothing, or a name and a type that exclude each other do."""
+    with pytest.raises(
+        SelectionError, match="no logits of type 'int8': choose from bfloat16, float16, float32, float64"
+    ):
+        selected_units([], "smoke", ["int8"])
+    with pytest.raises(SelectionError, match=r"'shapes.mismatch' has no unit with logits of type float64"):
+        selected_units(["shapes.mismatch"], "smoke", ["float64"])
 
 
 def test_there_is_no_other_level():

@@ -44,6 +44,7 @@ def test_junit_says_what_came_of_each_unit():
         "internal": ["error"],
         "expected-fail": ["skipped"],
         "unsupported": ["skipped"],
+        "not run": ["skipped"],
         "not applicable": ["skipped"],
     }
     assert kinds == [expected[unit["verdict"]] for unit in document["units"]]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lossproof.conformance._calls import last_call
 from lossproof.conformance._guard import Guard, reasons_by_unit
+from lossproof.conformance.report import read
 
 UNITS = ("values.hard_targets[token-float32]", "values.log_z[token-float32]")
 
@@ -47,8 +49,8 @@ def loss(logits, targets):
             marks=pytest.mark.thorough,
         ),
         ("hoard.append(np.ones(2**28)); time.sleep(3600)", ("--memory", "1.5"), "more than 1.5 GiB of memory"),
-        pytest.param("os._exit(7)", (), "the target's process died", marks=pytest.mark.thorough),
-        ("os.kill(os.getpid(), 11)", (), "the target's process died"),
+        pytest.param("os._exit(7)", (), "the target's process died: exit status 7", marks=pytest.mark.thorough),
+        ("os.kill(os.getpid(), 11)", (), "the target's process died: killed by SIGSEGV"),
     ],
     ids=["sleeps", "spins", "hoards", "exits", "crashes"],
 )
@@ -65,14 +67,46 @@ def test_an_ill_target_gets_a_verdict(check, tmp_path, end, limits, reason):
         UNITS[1]: "unsupported",  # it has no log_z
     }
     assert document["units"][0]["broken"] == ["VALUE-1"]
+    (call,) = document["units"][0]["calls"]  # the one that it did not come back from
+    assert (call["method"], call["function"]) == ("values", "token_cross_entropy")
+    assert len(call["inputs"]["logits"]["data"]) == 64 and "logits float32[4, 16] = " in answer.stdout
 
 
-def test_a_target_that_dies_everywhere_is_given_up(check, loss_file, monkeypatch):
+def test_a_target_that_dies_everywhere_is_given_up(check, loss_file, monkeypatch, tmp_path):
     """Fails when a target that dies in every unit costs a new process for each of hundreds."""
     monkeypatch.setattr("lossproof.conformance._runner.DEATHS", 1)
-    answer = check(loss_file("dies"), only=["VALUE-1", "VALUE-9"])
+    answer = check(loss_file("dies"), "--report", str(tmp_path), only=["VALUE-1", "GRAD", "SHAPE"])
     assert answer.exit_code == 1, answer.output
     assert "it was not run, because the target's process died in 2 other units" in answer.stdout
+    document = read(tmp_path / "result.json")
+    verdicts = [unit["verdict"] for unit in document["units"]]
+    assert verdicts.count("error") == 2 and set(verdicts) <= {"error", "not run", "unsupported"}
+    assert verdicts.count("not run") > 2 and f"{verdicts.count('not run')} units are not run" in answer.stdout
+    clauses = {clause["id"]: clause["verdict"] for clause in document["clauses"]}
+    assert "error" in clauses.values() and "not run" in clauses.values()
+
+
+def test_the_last_call_is_known_after_the_process_has_died(tmp_path):
+    """Fails when the input that ended a process is lost, or a call that came back is blamed."""
+    code = f"""
+import os
+from pathlib import Path
+from lossproof.conformance._calls import Call, Calls
+from lossproof.conformance._draw import make
+from lossproof.conformance._case import TOKEN
+calls = Calls(Path({str(tmp_path)!r}))
+for number, end in ((1.0, "pass"), (2.0, "pass"), (3.0, "os._exit(0)")):
+    calls.begin_unit(f"unit {{number:g}}")
+    with calls.noting(Call("values", make(TOKEN, "bfloat16", [[number]], [0]))):
+        exec(end) if number > {{least}} else None
+"""
+    for least in (2, 9):
+        subprocess.run([sys.executable, "-c", code.replace("{least}", str(least))], check=True)
+        call, in_call = last_call(tmp_path, "unit 3")
+        assert (float(call.case.logits[0, 0]), in_call) == (3.0, least == 2)
+        assert last_call(tmp_path, "unit 1") == (None, False)
+        for path in tmp_path.iterdir():
+            path.unlink()
 
 
 @pytest.mark.parametrize("end", ["import os; os._exit(3)", "while True: pass"], ids=["exits", "hangs"])
@@ -92,6 +126,7 @@ def watched(reasons: Path, seconds: float, body: str) -> int:
     code = f"""
 import time
 from pathlib import Path
+from lossproof.conformance._calls import last_call
 from lossproof.conformance._guard import Guard
 guard = Guard({seconds}, 64.0, Path({str(reasons)!r}))
 {body}

@@ -10,11 +10,14 @@ import time
 import pytest
 
 from lossproof.conformance import Request
-from lossproof.conformance._check import Plan
+from lossproof.conformance._identity import identity
 from lossproof.conformance._journal import Journal
 from lossproof.conformance._output import Output, OutputError
+from lossproof.conformance._plan import Plan
 from lossproof.conformance._result import INTERNAL, PASS, Result
 from lossproof.conformance.report import read
+
+from .conftest import LOSS
 
 RUN = {"target": "mine", "seed": 0}
 VOLATILE = "environment"
@@ -105,6 +108,33 @@ def test_the_files_of_a_run(tmp_path, check):
     assert {path.name for path in folder.iterdir()} == {"result.json", "junit.xml", "report.html"}
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
     assert read(folder / "result.json")["verdict"]["word"] == "conforms"  # it fits the schema
+
+
+def test_what_a_target_imports_makes_another_run(tmp_path, loss_file):
+    """Fails when results from before a change of a module that the target imports are kept."""
+    (tmp_path / "helper").mkdir()
+    target = loss_file("good", f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport helper.maths\n{LOSS}")
+    seen = []
+    for text in ("x = 1", "x = 2"):
+        (tmp_path / "helper" / "maths.py").write_text(text, "utf-8")
+        request = Request(target, level="smoke", only=("values.hard_targets[token-float32]",))
+        with Plan.made(request, None, tmp_path / "report").output as output:
+            seen.append(dict(output.finished))
+            output.keep(result("values.hard_targets[token-float32]"))
+    with Plan.made(request, None, tmp_path / "report").output as again:
+        assert set(again.finished) == {"values.hard_targets[token-float32]"}
+    assert seen == [{}, {}]
+
+
+def test_what_belongs_to_a_target_is_told_from_what_is_installed(tmp_path, loss_file):
+    """Fails when the hash of a target takes in libraries, or misses a file of its own."""
+    (tmp_path / "helper").mkdir()
+    for name in ("__init__", "maths"):
+        (tmp_path / "helper" / f"{name}.py").write_text("", "utf-8")
+    target = loss_file("good", f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport helper.maths, wave\n{LOSS}")
+    sources = identity(target, "")["target"]["sources"]
+    assert set(sources) == {"mine.py", "helper/__init__.py", "helper/maths.py"}
+    assert identity("lossproof", "")["target"]["sources"] == {}
 
 
 def steady(path):

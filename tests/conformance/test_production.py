@@ -4,10 +4,11 @@ import jax
 import numpy as np
 import pytest
 
+from lossproof.conformance import load_target
 from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED, Case
 from lossproof.conformance._exact import exact_gradients, exact_values
 from lossproof.conformance._language import dense_batch, hard_batch, language_inputs
-from lossproof.conformance._result import FAIL
+from lossproof.conformance._result import FAIL, PASS
 from lossproof.conformance._selection import selected_units
 from lossproof.conformance._units import run_unit
 from lossproof.conformance.checks import production
@@ -92,6 +93,16 @@ def test_batches_are_as_of_a_language_model():
     assert 64 // 4 < np.count_nonzero(right) < 64
     shares = np.exp(logits.max(-1) - np.logaddexp.reduce(logits, axis=-1))
     assert shares.min() < 0.5 < shares.max()
+
+
+def test_smoke_can_tell_of_a_loss_without_further_arguments(loss_file):
+    """Fails when a good loss of two arguments gets no verdict, because the few tokens that smoke has are confident."""
+    target = load_target(loss_file("good"))
+    for seed in range(12):
+        for name in ("masked_vocabulary", "target_out_of_range"):
+            (unit,) = selected_units([f"production.{name}[token-float32]"], "smoke")
+            verdict = run_unit(unit, target, "smoke", seed).verdict
+            assert verdict in {PASS, FAIL}, (seed, name)
 
 
 def broken(name, mutant, level):

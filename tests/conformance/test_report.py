@@ -64,7 +64,7 @@ class Page(HTMLParser):
         ("conforming", "lossproof conforms: all 82 clauses pass"),
         ("failing", "torch does not conform: 4 of 55 tested clauses broken"),
         ("no_verdict", "mine.py:loss: no verdict"),
-        ("with_every_verdict", "mixed: no verdict"),
+        ("with_every_verdict", "mixed does not conform: 3 of 7 tested clauses broken"),
     ],
 )
 def test_headline_says_the_verdict(kind, line):
@@ -145,6 +145,28 @@ def test_page_shows_what_is_broken_with_its_input_and_its_command():
         assert said in words, said
 
 
+def test_page_shows_the_numbers_of_a_failure_in_decimal_and_in_bits():
+    """Fails when a reader must convert the input of a failure by hand, or cannot look up its golden vector."""
+    document = SAMPLES["failing"]()
+    for unit in document["units"]:
+        if unit["verdict"] == "fail":
+            unit |= {"calls": SAMPLES["calls_of"]("token_cross_entropy"), "golden": "7adc781ef04032a1"}
+    report.validate(document)
+    words = Page(report.html(document)).words()
+    assert (
+        "logits float32[1, 3] = 0.100000001, 2, -inf exactly 0x1.99999ap-4, 0x1p+1, -inf targets int32[1] = 0" in words
+    )
+    assert "lossproof golden show 7adc781ef04032a1" in words
+    assert "exactly 0x1.99999ap-4, 0x1p+1, -inf" in report.junit(document)
+
+
+def test_page_says_what_was_not_run():
+    """Fails when what a run left out looks as if it had passed, or been broken."""
+    document = SAMPLES["with_every_verdict"]()
+    words = Page(report.html(document)).words()
+    assert "1 clause not run, or not in whole, because the run ended before." in words and "○ not run" in words
+
+
 def test_findings_are_one_for_each_check_and_function():
     """Fails when one defect fills the page once for each dtype, or a defect is left out."""
     document = SAMPLES["failing"]()
@@ -181,6 +203,7 @@ def test_the_first_failure_of_each_clause_is_open_and_the_others_are_there():
     ("command", "repeated"),
     [
         ("lossproof check torch --seed 0", "lossproof check torch --seed 0 --only 'a[b-c]'"),
+        ("lossproof check torch --dtypes float32 --fail-fast", "lossproof check torch --only 'a[b-c]'"),
         ("lossproof check --only GRAD 'my file.py:f' --only X", "lossproof check 'my file.py:f' --only 'a[b-c]'"),
     ],
 )

@@ -11,6 +11,7 @@ from lossproof.conformance._result import (
     FAIL,
     INTERNAL,
     NOT_APPLICABLE,
+    NOT_RUN,
     PASS,
     UNEXPECTED_PASS,
     UNSUPPORTED,
@@ -75,8 +76,14 @@ def test_what_a_check_does_decides_its_verdict(body, verdict, message):
         ([UNSUPPORTED, UNSUPPORTED], 3),
         ([PASS, VOID], 3),
         ([PASS, INTERNAL], 3),
-        ([FAIL, INTERNAL], 3),
-        ([FAIL, VOID], 3),
+        ([FAIL, INTERNAL], 1),
+        ([FAIL, VOID], 1),
+        ([UNEXPECTED_PASS, VOID], 1),
+        ([EXPECTED_FAIL, VOID], 3),
+        ([FAIL, NOT_RUN], 1),
+        ([ERROR, NOT_RUN], 1),
+        ([PASS, NOT_RUN], 3),
+        ([NOT_RUN], 3),
         ([PASS, ERROR], 1),
         ([ERROR], 1),
         ([PASS, EXPECTED_FAIL], 0),
@@ -96,6 +103,7 @@ def test_the_exit_code_is_that_of_the_worst(verdicts, code):
     [
         ([PASS], "conforms"),
         ([PASS, FAIL], "does not conform"),
+        ([VOID, FAIL], "does not conform"),
         ([EXPECTED_FAIL, FAIL], "does not conform"),
         ([PASS, EXPECTED_FAIL], "fails as expected"),
         ([VOID, EXPECTED_FAIL], "no verdict"),
@@ -112,6 +120,21 @@ def test_what_measures_has_no_say():
     assert Summary([measured]).exit_code() == 3
     assert Summary([measured, result(UNSUPPORTED)]).exit_code() == 3
     assert Summary([Result("survey.values[token-float32]", (), FAIL), result(PASS)]).exit_code() == 0
+
+
+def test_what_is_broken_outranks_what_could_not_be_judged():
+    """Fails when a void unit hides a broken clause, or a clause whose units were not run counts as broken or passed."""
+    results = [
+        Result("a[token-float32]", ("VALUE-1", "VALUE-4"), VOID, "too loose"),
+        Result("b[token-float32]", ("VALUE-1",), FAIL, broken=("VALUE-1",), cases=1),
+        Result("c[token-float32]", ("VALUE-5", "VALUE-6"), NOT_RUN),
+        Result("d[token-float32]", ("VALUE-5",), PASS, cases=1),
+        Result("e[token-float32]", ("VALUE-1",), NOT_RUN),
+        Result("f[token-float32]", ("VALUE-6",), UNSUPPORTED),
+    ]
+    summary = Summary(results, floor=9.0)
+    assert summary.clause_verdicts() == {"VALUE-1": FAIL, "VALUE-4": VOID, "VALUE-5": NOT_RUN, "VALUE-6": NOT_RUN}
+    assert (summary.word, summary.reasons()) == ("does not conform", ["1 unit is void", "2 units are not run"])
 
 
 @pytest.mark.parametrize(("cases", "code"), [(4, 3), (5, 0), (6, 0)])
