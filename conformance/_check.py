@@ -24,7 +24,7 @@ from lossproof.conformance._runner import MEMORY, PROGRAM, TIMEOUTS, Request, ru
 from lossproof.conformance._selection import LEVELS, SelectionError, selected_units
 from lossproof.conformance._summary import BREACHES, CONFORMS, FLOORS, INTERNAL_ERROR, INTERRUPTED, Summary
 from lossproof.conformance._terminal import Notes, print_summary
-from lossproof.conformance.targets import TargetError
+from lossproof.conformance.targets import TargetError, remarks
 from lossproof.golden import GoldenError
 from lossproof.reference.bounds import profile as profile_named
 
@@ -185,7 +185,7 @@ class Plan:
             )
         summary = Summary(results, 0.0 if self.request.only else FLOORS[self.request.level])
         seconds = time.perf_counter() - self.clock
-        notes = Notes(_record.grades(results), self._hint(results), sentences)
+        notes = Notes(_record.grades(results), self._hint(results), [*remarks(self.identity["target"]), *sentences])
         print_summary(summary, self.request, wide_console(), seconds, notes)
         document = _record.document(
             summary,

@@ -33,7 +33,7 @@ class Notes:
     Attributes:
       grades: as in the JSON result.
       hint: about a convention that fits better than the declared one.
-      expectations: sentences about the expectations file.
+      expectations: sentences about how the target is judged: by its limits, and by the expectations file.
     """
 
     grades: Sequence[Mapping[str, Any]] = ()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lossproof.conformance._case import DTYPES, Array, Case
+from lossproof.conformance.targets._limits import Limits, OutsideLimits as OutsideLimits, Unsupported as Unsupported
 from lossproof.reference import LOSSPROOF, Convention
 
 Arrays = dict[str, Array]
@@ -16,8 +17,8 @@ class TargetError(Exception):
     """The target cannot be had; the message says what to do."""
 
 
-class Unsupported(Exception):
-    """The target does not offer what a check needs; the reason is the message."""
+class TargetRaised(Exception):
+    """What a target raised when it was asked: the cause of this."""
 
 
 class NotApplicable(Exception):
@@ -31,10 +32,12 @@ class Offer:
     Attributes:
       outputs: the outputs it returns, in the order it returns them.
       arguments: the arguments it takes.
+      required: those of them that have no default, besides logits and targets.
     """
 
     outputs: tuple[str, ...]
     arguments: tuple[str, ...]
+    required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Target:
       convention: what it computes.
       offers: the functions it has, by name.
       dtypes: the types of logits that it takes.
+      limits: which calls it takes otherwise.
       scalars_differentiable: whether label_smoothing, z_loss and the factor may be traced and differentiated.
       sources: the files that it is written in, unless they are those of an installed package.
       packages: the import names of the packages that it is from and runs on; or names and versions, if it says them.
@@ -72,6 +76,7 @@ class Target:
     convention: Convention = LOSSPROOF
     offers: Mapping[str, Offer]
     dtypes: Sequence[str] = tuple(DTYPES)
+    limits: Limits = Limits()
     scalars_differentiable: bool = False
     sources: Sequence[Path] = ()
     packages: Sequence[str] | Mapping[str, str] = ()
