@@ -42,6 +42,5 @@ class Recall:
         for name, value in ask(first).items():
             if np.asarray(value).tobytes() != before[name].tobytes():
                 raise Violation(
-                    f"{name} of a call is another one when the same is asked again after {calls} other calls; "
-                    f"{first.describe()}"
+                    f"{name} differs when the same is asked again after {calls} other calls; {first.describe()}"
                 )
