@@ -113,7 +113,7 @@ def hostile():
         row["function"] = text
     made["environment"] |= {"host": text, "packages": {text: text}}
     made["target"] |= {"adapter": text, "packages": {text: text}, "sources": {text: "0" * 64}}
-    made["target"]["functions"] = {text: {"outputs": [text], "arguments": [text]}}
+    made["target"]["functions"] = {text: {"outputs": [text], "arguments": [text], "required": [text]}}
     made["settings"] |= {"command": text, "only": [text]}
     return made
 
