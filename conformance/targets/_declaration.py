@@ -100,7 +100,12 @@ def _arguments(value: Any) -> dict[str, str]:
     return value
 
 
-def _limits(value: Any) -> Limits:
+def read_limits(value: Any) -> Limits:
+    """Limits from a declaration.
+
+    Raises:
+      TypeError: there are none of this form; the message says what they must be.
+    """
     read: dict[str, Callable[[Any], Any]] = {
         "classes": _span,
         "tokens": _span,
@@ -159,6 +164,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "outputs": _outputs,
     "arguments": _arguments,
     "reduction": _one_of(REDUCTIONS),
-    "limits": _limits,
+    "limits": read_limits,
     "scalars_differentiable": _truth,
 }
