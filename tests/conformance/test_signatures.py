@@ -27,7 +27,7 @@ def loaded(folder, source, function="loss"):
     [
         (lambda logits, targets: 0, ("logits", "targets"), ()),
         (lambda y_true, y_pred: 0, ("targets", "logits"), ()),
-        (lambda input, target: 0, ("logits", "targets"), ()),
+        (lambda input, target: 0, ("logits", "targets"), ()),  # noqa: A006
         (lambda labels, scores, mask=None: 0, ("targets", "logits"), ("weights",)),
         (lambda a, label: 0, ("logits", "targets"), ()),
         (lambda label, b: 0, ("targets", "logits"), ()),
