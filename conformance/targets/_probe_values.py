@@ -8,15 +8,17 @@ import numpy as np
 
 from lossproof.conformance._case import DENSE, OUTPUTS, Array, Case
 from lossproof.conformance._draw import generator, make
-from lossproof.conformance._exact import exact_values
+from lossproof.conformance._exact import Exact, exact_values
+from lossproof.conformance._judge import utilisation
+from lossproof.conformance._mean import mean_bounds
 from lossproof.conformance.targets._bound import Bound
 from lossproof.conformance.targets._declaration import REDUCTIONS
 from lossproof.conformance.targets._limits import Limits
 from lossproof.conformance.targets._probe import Probed, adapter
 from lossproof.conformance.targets._results import OTHER, Item, items_of, place_of
 from lossproof.reference import Convention
+from lossproof.reference.bounds import JAX_CPU
 
-_NEAR = 1e-3  # far less than any two readings of the batch are apart, far more than rounding
 _WEIGHTS, _MASK = (1.0, 0.25, 0.5), (1.0, 0.0, 1.0)
 
 
@@ -74,37 +76,50 @@ class Asker:
         except Exception:  # noqa: BLE001  a target may raise anything; the checks say so
             return float("nan")
 
-    def exact(self, case: Case, reduction: str) -> Mapping[str, Array]:
-        """The reference's answers."""
+    def exact(self, case: Case, reduction: str) -> tuple[Mapping[str, Exact], Mapping[str, Array]]:
+        """The reference's answers, and the bounds of grade C on them."""
         convention = replace(self.convention, reduction=reduction)  # type: ignore[arg-type]  one of REDUCTIONS
-        return {name: answer.high for name, answer in exact_values(case, convention).items()}
+        return exact_values(case, convention), mean_bounds(case, convention, "C", JAX_CPU, case).values()
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How a loss compares with a reduction's: that one, whether it is right, and how far off it is."""
+
+    exact: float
+    is_right: bool
+    distance: float
 
 
 def found_reduction(asker: Asker) -> tuple[str, bool]:
     """How a function makes a batch one number, and whether its weights are a mask: what comes nearest."""
-    weighted = "weights" in asker.probed.signature.options
-    distances = _distances(asker, asker.case())
-    masks = False
-    if weighted and not min(distances.values()) < _NEAR and "mask" in asker.probed.signature.parameters["weights"]:
-        masked = Asker(asker.function, asker.probed, replace(asker.limits, masks=True), asker.convention, asker.device)
-        of_masks = _distances(masked, masked.case(_MASK))
-        if min(of_masks.values()) < _NEAR:
-            asker, distances, masks = masked, of_masks, True
-    least = min(distances.values())
-    nearest = [name for name, distance in distances.items() if distance <= least + _NEAR]
-    if len(nearest) == 1:
-        return nearest[0], masks
+    fits, masks = _fits(asker, asker.case()), False
+    weights = asker.probed.signature.parameters.get("weights", "")
+    if "mask" in weights and not any(fit.is_right for fit in fits.values()):
+        masked = replace(asker, limits=replace(asker.limits, masks=True))
+        of_masks = _fits(masked, masked.case(_MASK))
+        if any(fit.is_right for fit in of_masks.values()):
+            asker, fits, masks = masked, of_masks, True
+    nearest = min(fits.values(), key=lambda fit: fit.distance)
+    same = [name for name, fit in fits.items() if fit.exact == nearest.exact]
+    if len(same) == 1:
+        return same[0], masks
     # Without weights two means differ in what they make of a target that is no class.
-    excluding = _distances(asker, asker.case(_MASK if masks else _WEIGHTS, out_of_range=True))
-    fitting = [name for name in nearest if excluding[name] < _NEAR]
-    return (fitting or [name for name in nearest if name != "mean"] or nearest)[0], masks
+    excluding = _fits(asker, asker.case(_MASK if masks else _WEIGHTS, out_of_range=True))
+    right = [name for name in same if excluding[name].is_right]
+    return (right or [name for name in same if name != "mean"])[0], masks
 
 
-def _distances(asker: Asker, case: Case) -> dict[str, float]:
-    """How far the loss is from each reduction's, relative to it; inf where it is no number."""
+def _fits(asker: Asker, case: Case) -> dict[str, _Fit]:
+    """The loss of a batch beside each reduction's."""
     loss = asker.loss(case)
-    found = {name: abs(loss / float(asker.exact(case, name)["loss"]) - 1) for name in REDUCTIONS}
-    return {name: distance if np.isfinite(distance) else np.inf for name, distance in found.items()}
+    found = {}
+    for name in REDUCTIONS:
+        exact, bounds = asker.exact(case, name)
+        number = float(exact["loss"].high)
+        is_right = bool(np.all(utilisation(np.asarray(loss), exact["loss"], bounds["loss"]) <= 1))
+        found[name] = _Fit(number, is_right, abs(loss - number) if np.isfinite(loss) else np.inf)
+    return found
 
 
 def found_outputs(asker: Asker, reduction: str) -> tuple[str, ...]:
@@ -116,19 +131,16 @@ def found_outputs(asker: Asker, reduction: str) -> tuple[str, ...]:
     case = asker.case(_MASK if asker.limits.masks else _WEIGHTS, z_loss=0.25)
     try:
         values = [item.value for item in asker.items(case)]
-        exact = asker.exact(case, reduction)
+        exact, bounds = asker.exact(case, reduction)
     except Exception:  # noqa: BLE001  a target may raise anything; the checks say so
         return usual
     named = ["loss"]
     for name, value in zip(usual[1:], values[1:], strict=False):
-        matching = [other for other in OUTPUTS[kind] if other not in named and _is_near(value, exact[other])]
-        possible = name in exact and np.shape(value) == exact[name].shape
+        left = [other for other in OUTPUTS[kind] if other not in named and np.shape(value) == exact[other].high.shape]
+        matching = [other for other in left if np.all(utilisation(value, exact[other], bounds[other]) <= 1)]
+        possible = name in left
         # One that takes no z_loss has nothing to say of it, unless it returns all that there is.
         is_told = "z_loss" in asker.probed.signature.options or count >= len(OUTPUTS[kind])
         possible = possible and (name != "z_loss" or is_told)
         named.append(name if name in matching else matching[0] if matching else name if possible else OTHER)
     return tuple(named)
-
-
-def _is_near(value: Any, exact: Array) -> bool:
-    return np.shape(value) == exact.shape and bool(np.allclose(np.asarray(value, float), exact, _NEAR, _NEAR))
