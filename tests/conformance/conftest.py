@@ -14,7 +14,7 @@ import traceback
 import jax
 import jax.numpy as jnp
 
-def is_probe():  # whether this call only asks what the function takes and returns
+def _is_probe():  # whether this call only asks what the function takes and returns
     return any("/_probe" in frame.filename for frame in traceback.extract_stack())
 
 
@@ -30,8 +30,8 @@ ENDS = {
     "30 % off": "return 1.3 * value",
     "nan": "return value * jnp.nan",
     "wrong shape": "return value[..., None]",
-    "raises": "return value if is_probe() else 1 / 0",
-    "dies": "return value if is_probe() else os._exit(7)",
+    "raises": "return value if _is_probe() else 1 / 0",
+    "dies": "return value if _is_probe() else os._exit(7)",
 }
 
 
