@@ -4,9 +4,11 @@ import pytest
 
 from lossproof.conformance import Summary, load_target
 from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
+from lossproof.conformance._draw import make, unit_cotangents
 from lossproof.conformance._result import FAIL, PASS, UNSUPPORTED
+from lossproof.conformance._run import Run
 from lossproof.conformance._units import all_units, run_unit
-from lossproof.conformance.targets import describe, remarks
+from lossproof.conformance.targets import OutsideLimits, describe, remarks
 
 HEAD = """
 import jax
@@ -178,6 +180,15 @@ def test_what_is_outside_the_limits_is_unsupported_with_its_reason(written):
     found = results_of(target, ["states.one_class"])["states.one_class"]
     assert (found.verdict, found.message) == (UNSUPPORTED, "takes V that are multiples of 128; this check needs V = 1")
     assert remarks(describe(target)) == ["takes V that are multiples of 128; nothing beyond was asked of it"]
+
+
+def test_nothing_outside_the_limits_is_asked(written):
+    """Fails when a case of a fixed shape reaches a target that does not take it."""
+    run = Run(written(MULTIPLES), TOKEN, "float32", "smoke", 0)
+    case = make(TOKEN, "float32", [[1.0, 2.0, 3.0]], [0])
+    for question in (lambda: run.values(case), lambda: run.differentiate(case, unit_cotangents(case))):
+        with pytest.raises(OutsideLimits, match="this check needs V = 3"):
+            question()
 
 
 def test_a_declared_limit_is_held_to(written):
