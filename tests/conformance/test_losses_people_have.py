@@ -186,9 +186,10 @@ def test_nothing_outside_the_limits_is_asked(written):
     """Fails when a case of a fixed shape reaches a target that does not take it."""
     run = Run(written(MULTIPLES), TOKEN, "float32", "smoke", 0)
     case = make(TOKEN, "float32", [[1.0, 2.0, 3.0]], [0])
-    for question in (lambda: run.values(case), lambda: run.differentiate(case, unit_cotangents(case))):
-        with pytest.raises(OutsideLimits, match="this check needs V = 3"):
-            question()
+    with pytest.raises(OutsideLimits, match="this check needs V = 3"):
+        run.values(case)
+    with pytest.raises(OutsideLimits, match="this check needs V = 3"):
+        run.differentiate(case, unit_cotangents(case))
 
 
 def test_a_declared_limit_is_held_to(written):
