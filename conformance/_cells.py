@@ -122,7 +122,7 @@ class Looking:
 
     def _values(self, case: Case, exact: Case, outputs: Mapping[str, Array]) -> None:
         run = self.run
-        right = exact_values(exact, run.target.convention)
+        right = exact_values(exact, run.convention)
         for name, value in outputs.items():
             wanted = "int32" if name == "predicted_class" else case.carried
             if value.dtype.name != wanted:
@@ -138,7 +138,7 @@ class Looking:
 
     def _gradients(self, case: Case, exact: Case, cotangents: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
         run = self.run
-        right = exact_gradients(exact, cotangents, run.target.convention)
+        right = exact_gradients(exact, cotangents, run.convention)
         for name, value in gradients.items():
             wanted = self._type_of(case, name)
             if value.dtype.name != wanted:
@@ -176,7 +176,7 @@ class Looking:
             for output, value in moved.items():
                 shape = () if exact.function == WEIGHTED else one.logits.shape[:-1]
                 cotangents = {output: np.ones(shape)}
-                right = exact_gradients(one, cotangents, run.target.convention)
+                right = exact_gradients(one, cotangents, run.convention)
                 known = float(np.sum([dot(right[name], tangent) for name, tangent in tangents.items()]))
                 bounds = run.bounds(one, "C")
                 allowed = bounds.gradients(cotangents)
@@ -193,7 +193,7 @@ class Looking:
         run, order = self.run, self.asked.way.derivative
         assert along.vector is not None
         total = total_of(exact)
-        right = exact_hvp(total, along.vector, run.target.convention)
+        right = exact_hvp(total, along.vector, run.convention)
         bound = with_final_rounding(run.bounds(total, "C").hvp_row(along.vector), right.magnitude, case.dtype)
         self._compare("gradients", case, {order: (product, right, bound)}, "C")
 
@@ -202,11 +202,11 @@ class Looking:
         assert along.vector is not None
         ones = exact.with_inputs(weights=np.ones(exact.logits.shape[:-1], exact.carried))
         cotangents = {"loss": np.ones(())}
-        gradients = exact_gradients(ones, cotangents, run.target.convention)["logits"]
+        gradients = exact_gradients(ones, cotangents, run.convention)["logits"]
         bounds = run.bounds(ones, "C")
         rows = bounds.gradients(cotangents)["logits"]
         known, allowed = np.zeros(exact.logits.shape[:-1]), np.zeros(exact.logits.shape[:-1])
-        losses = exact_values(Case("token_cross_entropy", _of_token(ones.inputs)), run.target.convention)["loss"].high
+        losses = exact_values(Case("token_cross_entropy", _of_token(ones.inputs)), run.convention)["loss"].high
         for index in np.ndindex(exact.logits.shape[:-1]):
             row = Exact(gradients.high[index], gradients.low[index])
             if np.isfinite(losses[index]):

@@ -18,6 +18,7 @@ from lossproof.conformance._result import BREACHES, Result
 from lossproof.conformance._selection import SelectionError, selected_units
 from lossproof.conformance._summary import CONFORMS, FLOORS, INTERNAL_ERROR, Summary
 from lossproof.conformance._terminal import Notes, print_summary
+from lossproof.conformance.targets import remarks
 from lossproof.reference.bounds import profile as profile_named
 
 
@@ -82,7 +83,7 @@ class Plan:
         summary = Summary(results, 0.0 if self.request.only else FLOORS[self.request.level])
         seconds = time.perf_counter() - self.clock
         hints = [hint for hint in (self._convention_hint(results), types_hint(results)) if hint]
-        notes = Notes(_record.grades(results), hints, sentences)
+        notes = Notes(_record.grades(results), hints, [*remarks(self.identity["target"]), *sentences])
         print_summary(summary, self.request, wide_console(), seconds, notes)
         document = _record.document(
             summary,

@@ -10,14 +10,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lossproof.conformance._calls import Calls
-from lossproof.conformance._case import DENSE, OUTPUTS, Case
+from lossproof.conformance._case import DENSE, OUTPUTS, WEIGHTED, Case
 from lossproof.conformance._draw import SHAPES, Options, cases, unit_cotangents
 from lossproof.conformance._exact import Exact, exact_gradients, exact_values
 from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void
+from lossproof.conformance._mean import divisor, has_tokens, mean_bounds
 from lossproof.conformance._tally import Tally
-from lossproof.conformance.targets import Arrays, NotApplicable, Split, Target, Unsupported
-from lossproof.conformance.targets._program import ProgramError, ProgramHangsError
-from lossproof.reference import FORMATS
+from lossproof.conformance.targets import Arrays, NotApplicable, OutsideLimits, Split, Target, TargetRaised, Unsupported
+from lossproof.conformance.targets._program import ProgramHangsError
+from lossproof.conformance.targets._python import target_code
+from lossproof.reference import FORMATS, Convention
 from lossproof.reference.bounds import (
     JAX_CPU,
     Bounds,
@@ -105,6 +107,26 @@ class Run:
         convention = self.target.convention
         return convention.smoothing != "others" or not convention.subtract_entropy
 
+    @property
+    def convention(self) -> Convention:
+        """What the function computes; only totals have a reduction."""
+        declared = self.target.convention
+        return declared if self.function == WEIGHTED else replace(declared, reduction="sum")
+
+    def require_sum(self, *but: str) -> None:
+        """Raises Unsupported for means, unless they are `but` such ones."""
+        reduction = self.convention.reduction
+        if reduction != "sum" and reduction not in but:
+            raise Unsupported(f"{self.target.name} gives the mean of a batch ({reduction}), where this needs its sum")
+
+    def nearest(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """A shape of logits that the target takes: this one if it can be."""
+        return self.target.limits.nearest(shape)
+
+    def fits(self, case: Case) -> bool:
+        """Whether the target says that it takes the call."""
+        return self.target.limits.shape_fits(case.logits.shape)
+
     def has(self, argument: str) -> bool:
         """Whether the function takes an argument."""
         return argument in self.target.offer(self.function).arguments
@@ -114,9 +136,9 @@ class Run:
         """Whether floating-point targets are weights of all classes; other losses refuse them."""
         if self.function == DENSE:
             return True
-        row = np.array([[0.0, 1.0]], np.float32)
+        rows = np.zeros(self.nearest((1, 2)), np.float32)
         try:
-            self.target.call(self.function, {"logits": row, "targets": row})
+            self.target.call(self.function, {"logits": rows, "targets": rows})
         except Unsupported:
             raise
         except Exception:  # noqa: BLE001  any refusal
@@ -152,6 +174,7 @@ class Run:
         options: Options = Options(),  # noqa: B008  frozen
         *,
         bare: bool = False,
+        exactly: bool = False,
         **keywords: Any,
     ) -> st.SearchStrategy[Case]:
         """`_draw.cases` for this unit.
@@ -160,6 +183,7 @@ class Run:
           options: which arguments are drawn.
           bare: whether the others are left at their defaults. Otherwise, where scalars may be traced, they are passed
             with neutral values (weights 1, e = k = 0, L = 1), so that one compiled program serves most checks.
+          exactly: whether shapes must be what they are; otherwise those that the target takes stand for them.
           **keywords: of `_draw.cases`.
 
         Returns:
@@ -170,7 +194,16 @@ class Run:
         traced = self.target.scalars_differentiable
         if self.level == "smoke":
             keywords = {"shapes": QUICK, **keywords}
+        limits = self.target.limits
+        wanted = tuple(keywords.get("shapes", SHAPES))
+        shapes = tuple(dict.fromkeys(map(limits.nearest, wanted)))
+        if shapes != wanted:
+            for shape in wanted if exactly else ():
+                limits.require_shape(shape)
+            keywords = {**keywords, "shapes": shapes}
         drawn = cases(self.function, self.dtype, options, traced=traced, **keywords)
+        if limits.masks:
+            drawn = drawn.map(_masked)
         return drawn if bare or not traced else drawn.map(self._completed)
 
     def _completed(self, case: Case) -> Case:
@@ -187,10 +220,11 @@ class Run:
         """Calls `examine` on many draws; a failing one is shrunk, and its error raised.
 
         A void draw (`refuse_void`) is thrown away and another one taken; where more than half are void, the
-        exploration is.
+        exploration is. What is outside the target's limits is left out; where all is, the exploration is unsupported.
         """
         examples = max(2, round(EXAMPLES[self.level] * share))
         judged, reason = 0, ""
+        outside: OutsideLimits | None = None
 
         @hypothesis.seed(self.seed)
         @hypothesis.settings(
@@ -203,7 +237,7 @@ class Run:
         )
         @hypothesis.given(strategy)
         def explore(drawn: Any) -> None:
-            nonlocal judged, reason
+            nonlocal judged, reason, outside
             self._climb = 0.0
             self.calls.begin_draw()
             try:
@@ -211,19 +245,37 @@ class Run:
             except VoidCaseError as void:
                 reason = str(void)
                 hypothesis.reject()
+            except OutsideLimits as unfit:
+                outside = unfit
+                return
             judged += 1
             hypothesis.target(self._climb, label="utilisation")
 
         with _own_constants_only():
             explore()
         self.calls.end_draws()
+        if judged == 0 and outside is not None:
+            raise outside
         if judged < examples / 2 and reason:
             raise VoidCaseError(f"only {judged} of {examples} draws could be judged: {reason}")
 
     # Asking the target; whatever it raises is a violation.
 
-    def ask(self, what: str, question: Callable[[], Any]) -> Any:
-        """The target's answer. A program that hung is not asked again in this unit: shrinking would wait for it."""
+    def ask(self, what: str, question: Callable[[], Any], case: Case | None = None) -> Any:
+        """The target's answer. A program that hung is not asked again in this unit: shrinking would wait for it.
+
+        Args:
+          what: is asked, for messages.
+          question: asks it.
+          case: of which a derivative is asked for.
+
+        Raises:
+          OutsideLimits: the target does not say that it takes the case.
+          VoidCaseError: a mean has no derivative there.
+        """
+        if case is not None:
+            self.target.limits.require(self.target.limits.cast(case))
+            self._refuse_no_mean(case, empty=True)
         if self._hung is not None:
             raise self._hung
         try:
@@ -231,22 +283,40 @@ class Run:
         except ProgramHangsError as error:
             self._hung = error
             raise
-        except (Unsupported, Violation, ProgramError):
-            raise
-        except (Exception, SystemExit) as error:
+        except TargetRaised as raised:
+            error = raised.__cause__
             text = str(error).strip()
             raise Violation(f"{what} raised {type(error).__name__}: {text.splitlines()[0] if text else ''}") from error
+
+    def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
+        """What the target returns for a plain call; for `ask`."""
+        with target_code():
+            return self.target.call(function, arguments)
+
+    def _refuse_no_mean(self, case: Case, *, empty: bool) -> None:
+        """Raises VoidCaseError where the weights that a mean divides by add up to 0 although tokens count; and, if
+        `empty`, where none counts.
+        """
+        convention = self.convention
+        if convention.reduction == "mean" and case.function == WEIGHTED and case.logits.size:
+            counts = has_tokens(case, convention)
+            if divisor(case, convention).value == 0 and (counts or empty):
+                raise VoidCaseError("the mean over weights that add up to 0 is 0/0")
 
     def values(self, case: Case) -> Arrays:
         """The target's outputs."""
         self.target.offer(self.function)
+        case = self.target.limits.cast(case)
+        self.target.limits.require(case)
+        self._refuse_no_mean(case, empty=False)
         return dict(self.ask(self.function, lambda: self.target.values(case)))
 
     def differentiate(self, case: Case, cotangents: Mapping[str, Any]) -> tuple[Arrays, Arrays]:
         """The target's outputs under differentiation, and its gradients."""
         self.target.offer(self.function)
+        case = self.target.limits.cast(case)
         answer: tuple[Arrays, Arrays] = self.ask(
-            f"the gradient of {self.function}", lambda: self.target.differentiate(case, cotangents)
+            f"the gradient of {self.function}", lambda: self.target.differentiate(case, cotangents), case
         )
         return answer
 
@@ -255,17 +325,19 @@ class Run:
         answer: tuple[Arrays, Arrays] = self.ask(
             f"{self.function} with the classes split over {' x '.join(map(str, split.sizes))} devices",
             lambda: self.target.split(case, cotangents, split),
+            case,
         )
         return answer
 
     # Judging.
 
-    def bounds(self, case: Case, grade: Grade) -> Bounds:
-        """How large the errors of a case may be."""
-        return Bounds(case, self.target.convention, grade, self.profile)
+    def bounds(self, case: Case, grade: Grade, whole: Case | None = None) -> Bounds:
+        """How large the errors of a case may be; `whole` is the batch that it is a part of."""
+        return mean_bounds(case, self.convention, grade, self.profile, whole or case)
 
     def of_further(self, case: Case, grade: Grade) -> PredictionBounds:
-        return PredictionBounds(_of_prediction(case), self.target.convention, grade, self.profile)
+        """How large the errors of a case's further results may be."""
+        return PredictionBounds(_of_prediction(case), self.convention, grade, self.profile)
 
     def check_values(self, case: Case, outputs: Sequence[str] | None = None, grade: Grade = "C") -> None:
         """Compares the target's outputs with the reference's."""
@@ -275,7 +347,7 @@ class Run:
         self, case: Case, actual: Arrays, outputs: Sequence[str] | None = None, grade: Grade = "C"
     ) -> None:
         """Compares given outputs with the reference's."""
-        exact = exact_values(case, self.target.convention)
+        exact = exact_values(case, self.convention)
         bounds = self.bounds(case, grade).values()
         if case.also:
             bounds |= self.of_further(case, grade).values()
@@ -300,7 +372,7 @@ class Run:
         self, case: Case, actual: Arrays, arguments: Sequence[str], cotangents: Mapping[str, Any], grade: Grade = "C"
     ) -> None:
         """Compares given gradients with the reference's."""
-        exact = exact_gradients(case, cotangents, self.target.convention)
+        exact = exact_gradients(case, cotangents, self.convention)
         bounds = self.bounds(case, grade).gradients(cotangents)
         if case.also:
             further = self.of_further(case, grade).gradients(cotangents)
@@ -368,6 +440,12 @@ def expects(condition: bool, message: str) -> None:
     """Raises Violation unless the condition holds."""
     if not condition:
         raise Violation(message)
+
+
+def _masked(case: Case) -> Case:
+    """Weights as a mask, which leaves out what the weights would."""
+    weights = case.inputs.get("weights")
+    return case if weights is None else case.with_inputs(weights=np.asarray(weights) != 0)
 
 
 def _of_prediction(case: Case) -> Case:

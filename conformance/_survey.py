@@ -67,7 +67,8 @@ def survey(run: Run, quantity: Quantity) -> Survey:
     """
     run.require(outputs=["loss"])
     measured = []
-    for batch in batches(run.dtype, run.level):
+    every = list(batches(run.dtype, run.level))
+    for batch in [each for each in every if run.fits(each.tokens)] or every:
         measured.append(_values(run, batch) if quantity == "values" else _gradients(run, batch))
         run.tally.cases += len(batch.leads)
     named = {"function": run.function, "dtype": run.dtype, "quantity": quantity}
@@ -83,19 +84,21 @@ def _values(run: Run, batch: Batch) -> Measured:
     cases = _tokens_apart(run, batch) if apart else [_as_called(run, batch.tokens)]
     losses = [_floats("loss", run.values(case)["loss"], () if apart else batch.leads.shape) for case in cases]
     bounds = {grade: np.ravel([run.bounds(case, grade).values()["loss"] for case in cases]) for grade in GRADES}
-    exact = _exact_losses(batch, run.target.convention)
+    exact = _exact_losses(batch, run.convention)
     return _measure(batch, np.stack(losses).reshape(-1), exact, bounds, rounded_to=None)
 
 
 def _gradients(run: Run, batch: Batch) -> Measured:
     case = _as_called(run, batch.tokens)
-    cotangents = unit_cotangents(case)
+    # The tokens' own gradients are measured: of a mean, so many times its gradient.
+    mean = len(batch.leads) if run.convention.reduction != "sum" else 1
+    cotangents = {name: mean * value for name, value in unit_cotangents(case).items()}
     _, gradients = run.differentiate(case, cotangents)
     if "logits" not in gradients:
         raise Unsupported(f"{run.target.name} has no derivative by logits")
     actual = _floats("the derivative by logits", gradients["logits"], case.logits.shape)
     bounds = {grade: run.bounds(case, grade).gradients(cotangents)["logits"] for grade in GRADES}
-    return _measure(batch, actual, _exact_gradients(batch, run.target.convention), bounds, rounded_to=run.dtype)
+    return _measure(batch, actual, _exact_gradients(batch, run.convention), bounds, rounded_to=run.dtype)
 
 
 def _floats(name: str, actual: Any, shape: tuple[int, ...]) -> Array:

@@ -36,7 +36,7 @@ class Notes:
     Attributes:
       grades: as in the JSON result.
       hints: about what may be declared otherwise: a convention, types of logits.
-      expectations: sentences about the expectations file.
+      expectations: sentences about how the target is judged: by its limits, and by the expectations file.
     """
 
     grades: Sequence[Mapping[str, Any]] = ()

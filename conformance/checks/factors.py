@@ -22,7 +22,7 @@ Batch = dict[str, Any]
 
 def _answer(run: Run, factor: Any, batch: Batch) -> tuple[Any, Any]:
     arguments = {"loss_normalizing_factor": factor, "batch": batch}
-    result = run.ask(FACTOR, lambda: run.target.call(FACTOR, arguments))
+    result = run.ask(FACTOR, lambda: run.call(FACTOR, arguments))
     expects(
         isinstance(result, tuple) and len(result) == 2,
         f"{FACTOR} must return (factor, weights), got {type(result).__name__}",

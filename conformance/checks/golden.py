@@ -66,6 +66,7 @@ def _compare(vector: golden.Case, answered: golden.Case, run: Run) -> None:
     """What the target makes of the inputs of `vector`, and the answers of `answered`."""
     offer = run.target.offer(run.function)
     run.require(outputs=["loss"], arguments=list(vector.inputs))
+    run.require_sum()
     case = _case(vector, run)
     cotangents = {name: _numpy(value) for name, value in vector.cotangents.items()}
     # A program with derivatives gives the values too: half the compiling. Whether these are the values without, the

@@ -11,6 +11,7 @@ from lossproof.conformance._draw import Options, generator, random_cotangents, u
 from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp
 from lossproof.conformance._run import Run
 from lossproof.conformance._units import check
+from lossproof.conformance.targets import Unsupported
 from lossproof.reference.bounds import with_final_rounding
 
 # For what is costly to compile.
@@ -76,7 +77,7 @@ def every_cotangent(run: Run) -> None:
 
     def examine(drawn: tuple[Case, int, Sequence[str]]) -> None:
         case, seed, names = drawn
-        arguments = [name for name in ("logits", "weights") if name in case.inputs]
+        arguments = [name for name in ("logits", "weights") if name in case.inputs and case.inputs[name].dtype != bool]
         arguments += [name for name in SCALARS if name in case.inputs and run.target.scalars_differentiable]
         run.check_gradients(case, arguments, random_cotangents(case, names, seed))
 
@@ -93,10 +94,10 @@ def forward_mode(run: Run) -> None:
         case, seed = drawn
         tangents = _tangents(run, case, seed)
         one = _one_token(case)
-        actual = run.ask("jvp", lambda: run.target.jvp(one, tangents))
+        actual = run.ask("jvp", lambda: run.target.jvp(one, tangents), one)
         for output in actual:
             cotangents = unit_cotangents(one, output)
-            gradients = exact_gradients(one, cotangents, run.target.convention)
+            gradients = exact_gradients(one, cotangents, run.convention)
             bounds = run.bounds(one, "C")
             gradient_bounds = bounds.gradients(cotangents)
             exact = float(np.sum([dot(gradients[name], tangent) for name, tangent in tangents.items()]))
@@ -125,12 +126,12 @@ def explore_hvp(run: Run, strategy: st.SearchStrategy[Case], orders: Sequence[st
         case, seed = drawn
         vector = _exact_eighths(case.logits.shape, seed).astype(case.logits.dtype)
         total = _as_total(case)
-        exact = exact_hvp(total, vector, run.target.convention)
+        exact = exact_hvp(total, vector, run.convention)
         bound = run.bounds(total, "C").hvp_row(vector)
         bound = with_final_rounding(bound, exact.magnitude, case.dtype)
         for order in orders:
             product = partial(run.target.hvp, case, vector, order)
-            actual = run.ask(f"the {order} Hessian-vector product", product)
+            actual = run.ask(f"the {order} Hessian-vector product", product, case)
             run.judge("gradients", case, f"the {order} product", actual, exact, bound)
         run.tally.cases += 1
 
@@ -145,9 +146,11 @@ def transforms(run: Run) -> None:
 
     def examine(case: Case) -> None:
         cotangents = unit_cotangents(case)
-        for transform in ("vmap", "scan", "checkpoint"):
+        inside = case.logits.shape[1:]
+        mapped = ("vmap", "scan") if run.target.limits.shape_fits(inside) else ()
+        for transform in (*mapped, "checkpoint"):
             through = partial(run.target.transformed, case, cotangents, transform)
-            outputs, gradients = run.ask(f"{run.function} under {transform}", through)
+            outputs, gradients = run.ask(f"{run.function} under {transform}", through, case)
             run.judge_values(case, outputs)
             run.judge_gradients(case, gradients, ["logits"], cotangents)
 
@@ -158,13 +161,16 @@ def transforms(run: Run) -> None:
 def mixed(run: Run) -> None:
     """The derivative of the logits gradient by the weights, where learning of weights starts: at 0."""
     run.require(outputs=["loss"], arguments=["weights"])
+    run.require_sum("batch_mean")
+    if run.target.limits.masks:
+        raise Unsupported(f"{run.target.name} takes masks, which have no derivative")
 
     def examine(drawn: tuple[Case, int]) -> None:
         case, seed = drawn
         direction = _exact_eighths(case.logits.shape, seed).astype(case.logits.dtype)
-        actual = run.ask("the mixed derivative", lambda: run.target.mixed(case, direction))
+        actual = run.ask("the mixed derivative", lambda: run.target.mixed(case, direction), case)
         ones = case.with_inputs(weights=np.ones_like(case.inputs["weights"]))
-        gradients = exact_gradients(ones, unit_cotangents(ones), run.target.convention)["logits"]
+        gradients = exact_gradients(ones, unit_cotangents(ones), run.convention)["logits"]
         bounds = run.bounds(ones, "C")
         rows = bounds.gradients(unit_cotangents(ones))["logits"]
         pairs = np.ndindex(case.logits.shape[:-1])
@@ -186,7 +192,7 @@ def mixed(run: Run) -> None:
 
 def _tangents(run: Run, case: Case, seed: int) -> dict[str, Array]:
     rng = generator(seed)
-    names = [name for name in ("logits", "weights") if name in case.inputs]
+    names = [name for name in ("logits", "weights") if name in case.inputs and case.inputs[name].dtype != bool]
     names += ["targets"] if run.function == DENSE else []
     names += [name for name in SCALARS if name in case.inputs and run.target.scalars_differentiable]
     one = _one_token(case)
@@ -196,8 +202,8 @@ def _tangents(run: Run, case: Case, seed: int) -> dict[str, Array]:
 
 def _one_token(case: Case) -> Case:
     """The case cut to its first token, so that every output is one number."""
-    first = (0,) * (case.logits.ndim - 1)
-    arrays = {name: value[first][None] for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
+    first = (slice(0, 1),) * (case.logits.ndim - 1)
+    arrays = {name: value[first] for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
     return case.with_inputs(**arrays)
 
 

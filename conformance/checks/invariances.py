@@ -183,12 +183,20 @@ def common_offset(run: Run) -> None:
 def batch_cut(run: Run) -> None:
     """[2, 3, V] as two batches of [3, V]: the totals add up, and no row of the gradient knows of the cut."""
     run.require(outputs=["loss"])
+    run.require_sum()
 
     def examine(drawn: tuple[Case, int]) -> None:
         case = _set_apart(*drawn)
         compare(run, _halves(case), case, lambda a: np.stack(a) if a[0].ndim else np.asarray(sum(a)))
 
-    run.explore(st.tuples(run.cases(run.everything, shapes=BATCH, kinds=["normal", "wide"]), SEEDS), examine, 0.4)
+    run.explore(
+        st.tuples(
+            run.cases(run.everything, shapes=BATCH, exactly=run.target.limits.ranks != (), kinds=["normal", "wide"]),
+            SEEDS,
+        ),
+        examine,
+        0.4,
+    )
 
 
 @check("invariances.shape", "SHAPE-1", functions=[TOKEN, DENSE], dtypes=ONE, is_quick=False)
@@ -203,7 +211,14 @@ def shape(run: Run) -> None:
             flat = _each(case, lambda array: array.reshape(6, *array.shape[2:]))
             compare(run, [case], flat, lambda a: a[0].reshape(6, *a[0].shape[2:]))
 
-    run.explore(st.tuples(run.cases(run.everything, shapes=BATCH, kinds=["normal", "wide"]), SEEDS), examine, 0.4)
+    run.explore(
+        st.tuples(
+            run.cases(run.everything, shapes=BATCH, exactly=run.target.limits.ranks != (), kinds=["normal", "wide"]),
+            SEEDS,
+        ),
+        examine,
+        0.4,
+    )
 
 
 @check("invariances.padding_rows", "EXCL-1", "DIFF-7", functions=[WEIGHTED], dtypes=ONE)
@@ -227,6 +242,7 @@ def ignored_rows(run: Run) -> None:
 
 def _padded_rows(run: Run, exclude: Callable[[Case, int], Case]) -> None:
     """[3, V] as the first half of [2, 3, V], whose second half `exclude` takes out, and has no finite logits."""
+    run.require_sum("mean")
 
     def examine(drawn: tuple[Case, int]) -> None:
         whole, seed = drawn
@@ -238,7 +254,9 @@ def _padded_rows(run: Run, exclude: Callable[[Case, int], Case]) -> None:
 
         compare(run, _halves(whole)[:1], exclude(whole.with_inputs(logits=logits), seed), carry)
 
-    run.explore(st.tuples(run.cases(run.everything, shapes=BATCH), SEEDS), examine, 0.4)
+    run.explore(
+        st.tuples(run.cases(run.everything, shapes=BATCH, exactly=run.target.limits.ranks != ()), SEEDS), examine, 0.4
+    )
 
 
 def _behind(array: Array, value: float) -> Array:
@@ -272,7 +290,7 @@ def devices(run: Run) -> None:
 
     def examine(case: Case) -> None:
         through = partial(run.target.transformed, case, unit_cotangents(case), "devices")
-        answer = run.ask(f"{run.function} on several devices", through)
+        answer = run.ask(f"{run.function} on several devices", through, case)
         compare(run, [case], case, _first, answer=answer)
 
     run.explore(run.cases(run.everything, shapes=[(8, 16)]), examine, 0.3)

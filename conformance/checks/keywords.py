@@ -93,7 +93,7 @@ def _with_special_logits(case: Case, seed: int) -> Case:
     hidden = generator(seed).uniform(size=logits.shape) < 0.3
     np.copyto(logits, -np.inf, where=hidden & (np.arange(logits.shape[-1]) != targets[..., None]))
     if seed % 2:
-        logits[seed % 4, seed % 16] = (np.inf, np.nan)[seed // 2 % 2]
+        logits[seed % 4, ..., seed % 16] = (np.inf, np.nan)[seed // 2 % 2]
     return case.with_inputs(logits=logits)
 
 
@@ -104,13 +104,13 @@ def dense_targets(run: Run) -> None:
     if not run.takes_dense_targets:
         raise Unsupported(f"{run.target.name}'s {run.function} takes no dense targets")
     traced = run.target.scalars_differentiable
-    drawn = cases(DENSE, run.dtype, Options(z_loss=run.has("z_loss")), traced=traced, shapes=SHAPE)
+    drawn = cases(DENSE, run.dtype, Options(z_loss=run.has("z_loss")), traced=traced, shapes=[run.nearest(SHAPE[0])])
 
     def build(case: Case, seed: int) -> Case:
         inputs = dict(case.inputs)
         if run.has("weights"):
-            inputs["weights"] = generator(seed).integers(-2, 8, 4).astype(np.float32) / 4
-            inputs["logits"] = np.where(inputs["weights"][:, None] == 0, np.nan, inputs["logits"])
+            inputs["weights"] = generator(seed).integers(-2, 8, case.logits.shape[:-1]).astype(np.float32) / 4
+            inputs["logits"] = np.where(inputs["weights"][..., None] == 0, np.nan, inputs["logits"])
         return Case(run.function, inputs, case.traced)
 
     def examine(case: Case) -> None:
@@ -131,7 +131,7 @@ def _further(run: Run, examine: Callable[[Case, int], None], share: float) -> No
     def build(case: Case, seed: int) -> Case:
         case = _with_special_logits(case, seed)
         targets = case.inputs["targets"].copy()
-        targets[0] = (targets[0], -1, 16)[seed % 3]
+        targets[0] = (targets[0], -1, case.logits.shape[-1])[seed % 3]
         return case.with_inputs(targets=targets)
 
     pairs = st.tuples(st.builds(build, drawn, st.integers(0, 2**16)), st.integers(0, 2**16))

@@ -55,6 +55,9 @@ def _cases(run: Run, shapes: Sequence[tuple[int, int]]) -> Iterator[Batch]:
 
 def _batch(run: Run, tokens: int, classes: int, number: int, *, used: bool, masked: int = 0) -> Batch:
     seed = 1000 * run.seed + number
+    tokens, *others, classes = run.nearest((tokens, classes))
+    if others:
+        run.target.limits.require_shape((tokens, classes))
     inputs = language_inputs(seed, tokens, classes, run.dtype, masked=masked)
     names = run.target.offer(run.function).arguments
     weights = np.ones(tokens)
@@ -66,13 +69,13 @@ def _batch(run: Run, tokens: int, classes: int, number: int, *, used: bool, mask
     if not smoothed and "label_smoothing" in given:
         given["label_smoothing"] = 0.0
     case = Case(WEIGHTED if run.function == WEIGHTED else TOKEN, {**inputs, **given})
-    convention = run.target.convention
+    convention = run.convention
     return dense_batch(case, convention, smoothed=smoothed) if run.function == DENSE else hard_batch(case, convention)
 
 
 def _judge_values(run: Run, batch: Batch, actual: Arrays, grade: Grade) -> None:
     """Every output; bounds of totals add up over the blocks of tokens."""
-    allowed = [run.bounds(part, grade).values() for part in batch.parts()]
+    allowed = [run.bounds(part, grade, batch.case).values() for part in batch.parts()]
     offered = run.target.offer(run.function).outputs
     exact = batch.exact_values()
     for name in OUTPUTS[run.function]:
@@ -87,7 +90,7 @@ def _judge_values(run: Run, batch: Batch, actual: Arrays, grade: Grade) -> None:
 def _judge_gradient(run: Run, batch: Batch, gradient: Array, grade: Grade) -> None:
     for rows, bracket in batch.exact_rows():
         part, exact = batch.part(rows), as_exact(bracket)
-        bound = run.bounds(part, grade).gradients({"loss": np.ones(())})["logits"]
+        bound = run.bounds(part, grade, batch.case).gradients({"loss": np.ones(())})["logits"]
         bound = with_final_rounding(bound, exact.magnitude, run.dtype) + bracket.radius
         name = f"the derivative by logits, tokens {rows.start} to {rows.stop - 1},"
         run.judge("gradients", part, name, gradient[rows], exact, bound)
@@ -193,7 +196,10 @@ def _padded(run: Run, pad: Callable[[Case, Array], Case]) -> None:
     padded = np.arange(len(batch.case.logits)) % 2 == 1
     logits = batch.case.logits.copy()
     logits[padded] = np.nan
-    _both(run, hard_batch(pad(batch.case, padded).with_inputs(logits=logits), batch.convention))
+    # Not the likely class: the few tokens that are left must have losses far above what rounding may do to them.
+    unlikely = ((batch.case.inputs["targets"] + 1) % logits.shape[-1]).astype(np.int32)
+    case = pad(batch.case.with_inputs(targets=unlikely), padded)
+    _both(run, hard_batch(case.with_inputs(logits=logits), batch.convention))
 
 
 def _both(run: Run, batch: Batch) -> None:

@@ -7,6 +7,7 @@ from lossproof.conformance._draw import Options, unit_cotangents
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import check
+from lossproof.conformance.targets import Unsupported
 
 HARD = (TOKEN, WEIGHTED)
 
@@ -65,6 +66,10 @@ def weight_sum(run: Run) -> None:
     run.require(outputs=["weight_sum"], arguments=["weights"])
     options = Options(weights=True, factor=run.has("loss_normalizing_factor"))
     run.explore(run.cases(options), lambda case: run.check_values(case, ["weight_sum"]), 0.5)
+    if "weights" in run.target.offer(run.function).required:
+        raise Unsupported(
+            f"{run.target.name} needs weights, so that it has no count without them; with them it is right"
+        )
     run.explore(run.cases(bare=True), lambda case: run.check_values(case, ["weight_sum"]), 0.3)
 
 

@@ -11,15 +11,16 @@ _WIDEST = 200
 
 _YOURS = """\
 Your own:
-  module:function      a function of logits and targets; or, if it has a parameter weights, of whole batches
+  module:function      a function of logits and targets, and perhaps weights: of each token, or of a whole batch
   file.py:function     likewise, of a file
   module:  file.py:    the functions token_cross_entropy, compute_weighted_cross_entropy, cross_entropy_with_logits and
                        get_loss_normalizing_factor_and_weights, as many of them as there are
   --exec COMMAND       a program in any language: docs/exec-protocol.md
 
-The arrays are those of JAX, NumPy or torch. Parameters count by name: label_smoothing, z_loss, weights,
-loss_normalizing_factor. NumPy functions have values only, unless function_grad returns the gradient of the sum of the
-losses by the logits. What else there is to know, a module says in a dictionary:
+The arrays are those of JAX, NumPy or torch. Parameters count by name: logits, targets, weights, label_smoothing,
+z_loss, loss_normalizing_factor, or other usual names of these. Whether a batch's number is a mean, and which shapes are
+taken, is found out. NumPy functions have values only, unless function_grad returns the gradient of the sum of losses
+by the logits. What else there is to know, a module says in a dictionary:
 
   LOSSPROOF = {"convention": "uniform no-entropy", "dtypes": ["float32"], "outputs": ["loss", "log_z"]}
 

@@ -22,12 +22,26 @@ def describe(target: Target) -> dict[str, Any]:
             "subtract_entropy": convention.subtract_entropy,
             "add_z_loss": convention.add_z_loss,
             "ignore_index": convention.ignore_index,
+            "reduction": convention.reduction,
         },
+        "limits": target.limits.to_json(),
         "functions": {
-            name: {"outputs": list(offer.outputs), "arguments": list(offer.arguments)}
+            name: {
+                "outputs": list(offer.outputs),
+                "arguments": list(offer.arguments),
+                "required": list(offer.required),
+            }
             for name, offer in target.offers.items()
         },
     }
+
+
+def remarks(identity: Mapping[str, Any]) -> list[str]:
+    """What a summary should say of an identity, one sentence each: how a batch becomes a number, and the limits."""
+    means = {"mean": "divided by the sum of the weights", "batch_mean": "divided by the number of tokens"}
+    reduction, words = identity["convention"]["reduction"], identity["limits"]["words"]
+    said = [f"judged as a mean, {means[reduction]} (reduction {reduction})"] if reduction in means else []
+    return said + ([f"takes {words}; nothing beyond was asked of it"] if words else [])
 
 
 def distributions(package: str) -> list[str]:

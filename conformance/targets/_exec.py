@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from lossproof.conformance._case import SCALARS, WEIGHTED, Case
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import argument_dtype
 from lossproof.conformance.targets import Arrays, Offer, Target, TargetError, Unsupported, parse_convention
+from lossproof.conformance.targets._declaration import read_limits
 from lossproof.conformance.targets._program import Program, ProgramError
 from lossproof.conformance.targets._wire import PROTOCOL, check_declaration, decode, encode, one_line, read_answer
 from lossproof.reference import FORMATS, LOSSPROOF, Convention
@@ -52,7 +54,7 @@ class ExecTarget(Target):
         declared = self._declaration
         self.dtypes = tuple(declared["dtypes"])
         self.offers = {
-            function: Offer(tuple(offer["outputs"]), tuple(offer["arguments"]))
+            function: Offer(tuple(offer["outputs"]), tuple(offer["arguments"]), tuple(offer.get("required", ())))
             for function, offer in declared["functions"].items()
         }
         self.packages = declared.get("packages", {})
@@ -93,7 +95,7 @@ class ExecTarget(Target):
             "function": case.function,
             "dtype": case.dtype,
             "shape": list(case.logits.shape),
-            "inputs": {name: encode(value) for name, value in case.inputs.items() if value is not None},
+            "inputs": {name: encode(value) for name, value in self._completed(case).items() if value is not None},
             **further,
         }
         try:
@@ -109,6 +111,12 @@ class ExecTarget(Target):
         if "error" in answer:
             raise Violation(f"{case.function} answered an error: {one_line(answer['error'])}; {case.describe()}")
         return answer
+
+    def _completed(self, case: Case) -> Mapping[str, Any]:
+        """The arguments, those that the program requires filled in with what changes nothing."""
+        neutral = {"weights": np.ones(case.logits.shape[:-1]), "loss_normalizing_factor": 1.0}
+        missing = [name for name in self.offer(case.function).required if name not in case.inputs]
+        return {**case.inputs, **{name: neutral.get(name, 0.0) for name in missing}}
 
     def _started(self) -> Program:
         """The program, after its hello."""
@@ -128,9 +136,13 @@ class ExecTarget(Target):
     def _declare(self, declaration: Mapping[str, Any]) -> None:
         check_declaration(declaration)
         try:
-            self.convention = parse_convention(declaration.get("convention", "")) or LOSSPROOF
+            convention = parse_convention(declaration.get("convention", "")) or LOSSPROOF
+            self.convention = replace(convention, reduction=declaration.get("reduction", "sum"))
+            self.limits = read_limits(declaration.get("limits", {}))
         except TargetError as error:
             raise ProgramError(f"answered hello with an {error}") from error
+        except TypeError as error:
+            raise ProgramError(f"answered hello with limits that {error}") from error
         if self._declaration and declaration != self._declaration:
             raise ProgramError("declares something else than when it was first started")
         self._declaration = declaration

@@ -13,7 +13,7 @@ from lossproof.conformance._case import KEYWORDS, SCALARS, WEIGHTED, Array, Case
 from lossproof.conformance.coverage import AXES
 from lossproof.conformance.targets._devices import axis_names, on_split_classes, provide_devices, spread
 from lossproof.conformance.targets._jax_ways import perform
-from lossproof.conformance.targets._python import PythonTarget
+from lossproof.conformance.targets._python import PythonTarget, target_code
 from lossproof.conformance.targets._target import Arrays, Offer, Split, Unsupported
 from lossproof.conformance.targets._way import Answer, Directions, Way
 from lossproof.reference import LOSSPROOF, Convention
@@ -46,6 +46,11 @@ class JaxTarget(PythonTarget):
     def probe(cls, function: Callable[..., Any], arguments: Sequence[Any], device: str) -> Any:
         del device  # jax has its own default
         return jax.eval_shape(function, *arguments)
+
+    @classmethod
+    def evaluate(cls, function: Callable[..., Any], arguments: Sequence[Any], device: str) -> Any:
+        del device
+        return function(*map(jnp.asarray, arguments))
 
     @classmethod
     def is_array(cls, value: Any) -> bool:
@@ -200,10 +205,10 @@ class JaxTarget(PythonTarget):
         known = KEYWORDS[case.function] if traced else (*SCALARS, *KEYWORDS[case.function])
         concrete = tuple((name, case.inputs.get(name)) for name in known)
         if any(_is_wide(value) for value in case.inputs.values()):
-            return partial(body, case)  # compiled, the arguments would reach the target cut to 32 bits
+            return target_code()(partial(body, case))  # compiled, the arguments would reach the target cut to 32 bits
         key = (kind, case.function, concrete, tuple(sorted(case.inputs)), case.carried)
         if key not in self._compiled:
-            self._compiled[key] = jax.jit(partial(body, case))
+            self._compiled[key] = target_code()(jax.jit(partial(body, case)))
         return self._compiled[key]
 
 

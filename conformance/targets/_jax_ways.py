@@ -9,6 +9,7 @@ import numpy as np
 
 from lossproof.conformance._case import KEYWORDS, SCALARS, Case
 from lossproof.conformance.targets._devices import axis_names, on_split_classes, spread
+from lossproof.conformance.targets._python import target_code
 from lossproof.conformance.targets._target import Split
 from lossproof.conformance.targets._way import Answer, Directions, Way, given_as, refuse_changed
 
@@ -35,7 +36,10 @@ def _called(program: Body, way: Way, case: Case, along: Directions) -> Answer:
     before = {name: value for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
     given = {name: given_as(value, way.given) for name, value in before.items()}
     containers = {name: jnp.asarray(value) for name, value in given.items()} if way.given == "jax" else given
-    answer = _answer(program(*_arguments(way, case, containers), _typed(case, along)), way)
+    arguments = (*_arguments(way, case, containers), _typed(case, along))
+    with target_code():
+        found = program(*arguments)
+    answer = _answer(found)
     refuse_changed(before, given)
     return answer
 
@@ -187,17 +191,19 @@ def _mapped(way: Way, body: Body, cases: Sequence[Case], directions: Sequence[Di
 
             return jax.lax.scan(step, None, (moving, others, along))[1]
 
-        found = jax.jit(scanned)(moving, others, along, fixed)
+        with target_code():
+            found = jax.jit(scanned)(moving, others, along, fixed)
     else:
         axes = tuple({name: 0 if name in names else None for name in group} for group in (floats, others))
-        found = jax.jit(jax.vmap(body, in_axes=(*axes, 0)))(floats, others, along)
-    return [_answer(jax.tree.map(lambda array, n=n: array[n], found), way) for n in range(len(cases))]
+        with target_code():
+            found = jax.jit(jax.vmap(body, in_axes=(*axes, 0)))(floats, others, along)
+    return [_answer(jax.tree.map(lambda array, n=n: array[n], found)) for n in range(len(cases))]
 
 
 def _arrays(case: Case) -> dict[str, Any]:
     return {name: value for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
 
 
-def _answer(found: tuple[Tree, Tree], way: Way) -> Answer:
+def _answer(found: tuple[Tree, Tree]) -> Answer:
     outputs, derivatives = jax.tree.map(np.asarray, found)
     return Answer(dict(outputs), tuple(dict(each) for each in derivatives))

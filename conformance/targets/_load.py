@@ -80,6 +80,7 @@ def _load_module(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(f"lossproof_target_{path.stem}", path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        _find_beside(path)
         sys.modules[module.__name__] = module
         with _explained(name):
             spec.loader.exec_module(module)
@@ -90,6 +91,15 @@ def _load_module(name: str) -> ModuleType:
             return importlib.import_module(name)
     finally:
         sys.path.remove("")
+
+
+def _find_beside(path: Path) -> None:
+    """Lets a file import those beside it, when it is loaded and later, as if it were run; where Python finds nothing
+    else, so that no file takes the place of a library.
+    """
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 @contextlib.contextmanager

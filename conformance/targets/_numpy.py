@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 
 from lossproof.conformance._case import Case
-from lossproof.conformance.targets._python import PythonTarget, split_arguments
+from lossproof.conformance._judge import Violation
+from lossproof.conformance.targets._layouts import laid_out, layout_of, require_unchanged
+from lossproof.conformance.targets._python import PythonTarget, split_arguments, target_code
+from lossproof.conformance.targets._recall import Recall
 from lossproof.conformance.targets._target import Arrays, Offer, Unsupported
 from lossproof.reference import LOSSPROOF, Convention
 
@@ -33,6 +36,7 @@ class NumpyTarget(PythonTarget):
         gradients: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         super().__init__(name, functions, offers, convention)
+        self._recall: Recall = Recall()
         self.gradients: Mapping[str, Callable[..., Any]] = gradients or {}
 
     @classmethod
@@ -47,25 +51,37 @@ class NumpyTarget(PythonTarget):
 
     def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
         self.offer(function)
-        with np.errstate(all="ignore"):  # special values are what many cases are about
+        with np.errstate(all="ignore"):
             return self.functions[function](**arguments)
 
     def values(self, case: Case) -> Arrays:
-        results = self.call(case.function, _all(case))
+        answer = self._values(case)
+        self._recall.check(case, answer, self._values)
+        return answer
+
+    def _values(self, case: Case) -> Arrays:
+        results = self._asked(case.function, self.functions[case.function], case)
         return {name: np.asarray(value) for name, value in self.named_results(case, results).items()}
+
+    def _asked(self, what: str, function: Callable[..., Any], case: Case) -> Any:
+        """What a function returns; its arguments are copies, in any layout, and must stay what they are."""
+        arrays, others = split_arguments(case)
+        layout = layout_of(arrays)
+        given = {name: laid_out(value, layout) for name, value in arrays.items()}
+        with target_code(), np.errstate(all="ignore"):  # special values are what many cases are about
+            results = function(**given, **others)
+        require_unchanged(what, arrays, given)
+        return results
 
     def differentiate(self, case: Case, cotangents: Mapping[str, Any]) -> tuple[Arrays, Arrays]:
         if case.function not in self.gradients:
             raise Unsupported(f"{self.name} has no derivatives: NumPy knows none, and there is no function for them")
         if any(np.any(cotangent) for name, cotangent in cotangents.items() if name != "loss"):
             raise Unsupported(f"{self.name} has a gradient of loss only")
+        found = self._asked(f"the gradient of {case.function}", self.gradients[case.function], case)
+        gradient = np.asarray(found)
+        if gradient.shape != case.logits.shape:
+            raise Violation(f"the gradient must have the shape of logits, {case.logits.shape}, got {gradient.shape}")
         with np.errstate(all="ignore"):
-            gradient = np.asarray(self.gradients[case.function](**_all(case)))
             scale = np.asarray(cotangents["loss"]).astype(gradient.dtype)
             return self.values(case), {"logits": gradient * scale[..., None]}
-
-
-def _all(case: Case) -> dict[str, Any]:
-    """The arguments, the arrays copied: a target that writes into them has no effect on the others."""
-    arrays, others = split_arguments(case)
-    return {name: value.copy() for name, value in arrays.items()} | others

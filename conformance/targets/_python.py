@@ -1,11 +1,15 @@
 """Targets that are Python functions, whatever their arrays belong to."""
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from lossproof.conformance._case import FURTHER, KEYWORDS, SCALARS, TOKEN, Case
-from lossproof.conformance.targets._target import Offer, Target
+from lossproof.conformance._judge import Violation
+from lossproof.conformance.targets._target import Offer, Target, TargetRaised, Unsupported
 from lossproof.reference import LOSSPROOF, Convention
 
 
@@ -46,6 +50,16 @@ class PythonTarget(Target, ABC):
         """What a function returns for NumPy arrays, converted; it may raise anything."""
 
     @classmethod
+    def evaluate(cls, function: Callable[..., Any], arguments: Sequence[Any], device: str) -> Any:
+        """The same, with values and not only shapes."""
+        return cls.probe(function, arguments, device)
+
+    @classmethod
+    def to_numpy(cls, value: Any) -> Any:
+        """A result as a NumPy array."""
+        return np.asarray(value)
+
+    @classmethod
     @abstractmethod
     def is_array(cls, value: Any) -> bool:
         """Whether this is what the functions should return."""
@@ -54,15 +68,30 @@ class PythonTarget(Target, ABC):
         """The outputs that the call asks for, by name.
 
         Raises:
-          ValueError: they are not there, or there are more.
+          Violation: they are not there, or there are more.
         """
         results = results if isinstance(results, tuple) else (results,)
         given, fields = self.offer(case.function).outputs, FURTHER if case.function == TOKEN else ()
         outputs = dict(zip((*given, *fields), results, strict=False))
         wanted = (*given, *case.also)
         if len(results) > len(given) + len(fields) or any(outputs.get(name) is None for name in wanted):
-            raise ValueError(f"{case.function} must return {', '.join(wanted)}, got {len(results)} results")
+            raise Violation(f"{case.function} must return {', '.join(wanted)}, got {len(results)} results")
         return {name: outputs[name] for name in wanted}
+
+
+@contextlib.contextmanager
+def target_code() -> Iterator[None]:
+    """For what only runs a target's code: what that raises is the target's doing, and nobody else's.
+
+    Raises:
+      TargetRaised: it raised; but for what the suite itself says there of the target.
+    """
+    try:
+        yield
+    except (Violation, Unsupported):
+        raise
+    except (Exception, SystemExit) as error:
+        raise TargetRaised(str(error)) from error
 
 
 def split_arguments(case: Case) -> tuple[dict[str, Any], dict[str, Any]]:

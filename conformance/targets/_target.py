@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossproof.conformance._case import DTYPES, Array, Case
+from lossproof.conformance.targets._limits import Limits, OutsideLimits as OutsideLimits, Unsupported as Unsupported
 from lossproof.conformance.targets._way import (
     PLAIN_DERIVATIVES,
     PLAIN_TRANSFORMS,
@@ -27,8 +28,8 @@ class TargetError(Exception):
     """The target cannot be had; the message says what to do."""
 
 
-class Unsupported(Exception):
-    """The target does not offer what a check needs; the reason is the message."""
+class TargetRaised(Exception):
+    """What a target raised when it was asked: the cause of this."""
 
 
 class NotApplicable(Exception):
@@ -42,10 +43,12 @@ class Offer:
     Attributes:
       outputs: the outputs it returns, in the order it returns them.
       arguments: the arguments it takes.
+      required: those of them that have no default, besides logits and targets.
     """
 
     outputs: tuple[str, ...]
     arguments: tuple[str, ...]
+    required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Target:
       convention: what it computes.
       offers: the functions it has, by name.
       dtypes: the types of logits that it takes.
+      limits: which calls it takes otherwise.
       scalars_differentiable: whether label_smoothing, z_loss and the factor may be traced and differentiated.
       transforms, derivatives: the ways in which it may be called, as in `Way`.
       has_wide_types: whether it has 64-bit numbers also where the logits are narrower.
@@ -85,6 +89,7 @@ class Target:
     convention: Convention = LOSSPROOF
     offers: Mapping[str, Offer]
     dtypes: Sequence[str] = tuple(DTYPES)
+    limits: Limits = Limits()
     scalars_differentiable: bool = False
     transforms: Sequence[str] = PLAIN_TRANSFORMS
     derivatives: Sequence[str] = PLAIN_DERIVATIVES

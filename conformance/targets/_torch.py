@@ -8,7 +8,10 @@ import numpy as np
 import torch
 
 from lossproof.conformance._case import TOKEN, Case
-from lossproof.conformance.targets._python import PythonTarget, split_arguments
+from lossproof.conformance._judge import Violation
+from lossproof.conformance.targets._layouts import layout_of, require_unchanged
+from lossproof.conformance.targets._python import PythonTarget, split_arguments, target_code
+from lossproof.conformance.targets._recall import Recall
 from lossproof.conformance.targets._target import Arrays, Offer, Unsupported
 from lossproof.reference import LOSSPROOF, Convention
 
@@ -35,10 +38,20 @@ class TorchTarget(PythonTarget):
     ) -> None:
         super().__init__(name, functions, offers, convention)
         self.device: str = device
+        self._recall: Recall = Recall()
 
     @classmethod
     def probe(cls, function: Callable[..., Any], arguments: Sequence[Any], device: str) -> Any:
         return function(*(_tensor(value, device) for value in arguments))
+
+    @classmethod
+    def evaluate(cls, function: Callable[..., Any], arguments: Sequence[Any], device: str) -> Any:
+        with torch.no_grad():
+            return cls.probe(function, arguments, device)
+
+    @classmethod
+    def to_numpy(cls, value: Any) -> Any:
+        return _array(value)
 
     @classmethod
     def is_array(cls, value: Any) -> bool:
@@ -53,16 +66,28 @@ class TorchTarget(PythonTarget):
         return self.functions[function](**converted)
 
     def values(self, case: Case) -> Arrays:
+        answer = self._values(case)
+        self._recall.check(case, answer, self._values)
+        return answer
+
+    def _values(self, case: Case) -> Arrays:
         arrays, others = split_arguments(case)
-        with torch.no_grad():
-            results = self.functions[case.function](**self._tensors(arrays), **others)
-        return {name: _array(value) for name, value in self.named_results(case, results).items()}
+        tensors = self._tensors(arrays)
+        before = _arrays(tensors)
+        with target_code(), torch.no_grad():
+            results = self.functions[case.function](**tensors, **others)
+        answer = _arrays(self.named_results(case, results))
+        require_unchanged(case.function, before, _arrays(tensors))
+        return answer
 
     def differentiate(self, case: Case, cotangents: Mapping[str, Any]) -> tuple[Arrays, Arrays]:
         arrays, others = split_arguments(case)
         tensors = self._tensors(arrays)
+        before = _arrays(tensors)
         leaves = {name: value.requires_grad_() for name, value in tensors.items() if value.is_floating_point()}
-        outputs = self.named_results(case, self.functions[case.function](**tensors, **others))
+        with target_code():
+            results = self.functions[case.function](**tensors, **others)
+        outputs = self.named_results(case, results)
         # What is no function of any argument has no gradient, and torch takes no cotangent for it.
         pulled = {name: value for name, value in outputs.items() if value.requires_grad}
         if not pulled:
@@ -73,12 +98,26 @@ class TorchTarget(PythonTarget):
             .expand(value.shape)
             for name, value in pulled.items()
         ]
-        found = torch.autograd.grad([*pulled.values()], [*leaves.values()], seeds, allow_unused=True)
-        gradients = {name: _array(value) for name, value in zip(leaves, found, strict=True) if value is not None}
-        return {name: _array(value) for name, value in outputs.items()}, gradients
+        values = _arrays(outputs)
+
+        def pull_back() -> Arrays:
+            with target_code():
+                found = torch.autograd.grad(
+                    [*pulled.values()], [*leaves.values()], seeds, allow_unused=True, retain_graph=True
+                )
+            return {name: _array(value) for name, value in zip(leaves, found, strict=True) if value is not None}
+
+        # Copies: what comes first may be what a second pull-back writes into.
+        gradients = {name: value.copy() for name, value in pull_back().items()}
+        for name, value in pull_back().items():
+            if value.tobytes() != gradients[name].tobytes():
+                raise Violation(f"the derivative by {name} differs when it is asked for twice; {case.describe()}")
+        require_unchanged(f"the gradient of {case.function}", before, _arrays(tensors))
+        return values, gradients
 
     def _tensors(self, arrays: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        return {name: _tensor(value, self.device) for name, value in arrays.items()}
+        layout = layout_of(arrays)
+        return {name: _laid_out(_tensor(value, self.device), layout) for name, value in arrays.items()}
 
 
 def load(name: str) -> TorchTarget:
@@ -110,6 +149,21 @@ def _tensor(array: Any, device: str) -> torch.Tensor:
     wide = np.asarray(array, np.float32) if name == "bfloat16" else np.ascontiguousarray(array)
     tensor = torch.from_numpy(wide.copy())
     return tensor.to(device, torch.bfloat16 if name == "bfloat16" else tensor.dtype)
+
+
+def _laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
+    """The same numbers in a layout; torch has no read-only tensors."""
+    if layout == "strided" and tensor.dim():
+        return torch.stack([tensor, torch.zeros_like(tensor)], dim=-1)[..., 0]
+    if layout == "by columns" and tensor.dim() > 1:
+        backwards = [*range(tensor.dim())][::-1]
+        return tensor.permute(backwards).contiguous().permute(backwards)
+    return tensor
+
+
+def _arrays(tensors: Mapping[str, torch.Tensor]) -> Arrays:
+    """Copies."""
+    return {name: np.array(_array(value)) for name, value in tensors.items()}
 
 
 def _array(tensor: torch.Tensor) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from lossproof.conformance._case import ARGUMENTS, DTYPES, KEYWORDS, OUTPUTS, SCALARS, Array
 from lossproof.conformance._judge import Violation
 from lossproof.conformance.targets import Arrays
+from lossproof.conformance.targets._declaration import REDUCTIONS
 from lossproof.conformance.targets._program import ProgramError
 
 PROTOCOL = 1
@@ -127,7 +128,11 @@ def _object(properties: Mapping[str, Any], required: Sequence[str] = ()) -> dict
 
 _FUNCTIONS = {
     name: _object(
-        {"outputs": _names(OUTPUTS[name]), "arguments": _names(OFFERED[name], "logits", "targets")},
+        {
+            "outputs": _names(OUTPUTS[name]),
+            "arguments": _names(OFFERED[name], "logits", "targets"),
+            "required": _names(ARGUMENTS[name][2:], at_least=0),
+        },
         ["outputs", "arguments"],
     )
     for name in OUTPUTS
@@ -139,6 +144,8 @@ _DECLARATION = _object(
         "functions": _object(_FUNCTIONS) | {"minProperties": 1},
         "dtypes": _names(tuple(DTYPES)),
         "convention": {"type": "string"},
+        "reduction": {"enum": list(REDUCTIONS)},
+        "limits": {"type": "object"},
         "derivatives": _names(DIFFERENTIABLE, at_least=0),
         "packages": {"type": "object", "additionalProperties": {"type": "string"}},
     },

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 
 from lossproof.conformance._clauses import CLAUSES
+from lossproof.conformance.targets._limits import Limits
 
 FUNCTIONS = {
     "token": "token_cross_entropy",
@@ -122,7 +123,7 @@ def hostile():
         row["function"] = text
     made["environment"] |= {"host": text, "packages": {text: text}}
     made["target"] |= {"adapter": text, "packages": {text: text}, "sources": {text: "0" * 64}}
-    made["target"]["functions"] = {text: {"outputs": [text], "arguments": [text]}}
+    made["target"]["functions"] = {text: {"outputs": [text], "arguments": [text], "required": [text]}}
     made["settings"] |= {"command": text, "only": [text]}
     return made
 
@@ -256,9 +257,11 @@ def document(name, units, grades, survey):
                 "subtract_entropy": False,
                 "add_z_loss": False,
                 "ignore_index": -100,
+                "reduction": "mean",
             },
+            "limits": Limits(ranks=(1,)).to_json(),
             "functions": {
-                function: {"outputs": ["loss"], "arguments": ["logits", "targets", "label_smoothing"]}
+                function: {"outputs": ["loss"], "arguments": ["logits", "targets", "label_smoothing"], "required": []}
                 for function in FUNCTIONS.values()
             },
         },

@@ -9,15 +9,16 @@ from lossproof.conformance import cli
 
 LOSS = """
 import os
+import traceback
 
 import jax
 import jax.numpy as jnp
 
-calls = []
+def _is_probe():  # whether this call only asks what the function takes and returns
+    return any("/_probe" in frame.filename for frame in traceback.extract_stack())
 
 
 def loss(logits, targets):
-    calls.append(logits.shape)
     x = logits.astype(jnp.float64 if logits.dtype == jnp.float64 else jnp.float32)
     picked = jnp.take_along_axis(x, targets[..., None].astype(jnp.int32), axis=-1)[..., 0]
     value = jax.nn.logsumexp(x, axis=-1) - picked
@@ -29,10 +30,8 @@ ENDS = {
     "30 % off": "return 1.3 * value",
     "nan": "return value * jnp.nan",
     "wrong shape": "return value[..., None]",
-    "wrong rank": "return jnp.sum(value)",
-    # The first call only asks what the function returns.
-    "raises": "return value if len(calls) == 1 else 1 / 0",
-    "dies": "return value if len(calls) == 1 else os._exit(7)",
+    "raises": "return value if _is_probe() else 1 / 0",
+    "dies": "return value if _is_probe() else os._exit(7)",
 }
 
 

@@ -15,23 +15,22 @@ from lossproof.conformance.report import read
 
 UNITS = ("values.hard_targets[token-float32]", "values.log_z[token-float32]")
 
-# Called for the first time to see what it returns; a unit's calls come later.
+# Called to see what it returns; a unit's calls come later.
 ILL = """
 import os
 import re
 import time
+import traceback
 
 import numpy as np
 
 import jax.numpy as jnp
 
-calls = []
 hoard = []
 
 
 def loss(logits, targets):
-    calls.append(1)
-    if len(calls) > 1:
+    if not any("/_probe" in frame.filename for frame in traceback.extract_stack()):
         {end}
     return jnp.zeros(targets.shape, jnp.float32)
 """

@@ -9,7 +9,7 @@ from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run
 from lossproof.conformance._survey import survey
 from lossproof.conformance._survey_cases import LEADS, OFFSETS, batches
-from lossproof.conformance.targets import Offer, Target, Unsupported
+from lossproof.conformance.targets import Offer, Target, TargetRaised, Unsupported
 from lossproof.reference.bounds import unit_in_last_place, unit_roundoff
 
 
@@ -190,7 +190,7 @@ def test_an_error_of_the_target_is_a_violation():
     """Fails when a target that raises, or returns something else than a float a token, ends the run."""
 
     def raises(*_):
-        raise RuntimeError("no device")
+        raise TargetRaised("no device") from RuntimeError("no device")
 
     with pytest.raises(Violation, match="token_cross_entropy raised RuntimeError: no device"):
         surveyed(Planted("exact", raises), "values")

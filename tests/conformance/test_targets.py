@@ -16,7 +16,7 @@ from lossproof.conformance import load_target
 from lossproof.conformance._case import DENSE, FACTOR, FURTHER, TOKEN, WEIGHTED, Case
 from lossproof.conformance._draw import Options, cases, make, unit_cotangents
 from lossproof.conformance._exact import exact_gradients, exact_values
-from lossproof.conformance._judge import utilisation
+from lossproof.conformance._judge import Violation, utilisation
 from lossproof.conformance.targets import (
     TargetError,
     Unsupported,
@@ -140,7 +140,7 @@ def test_a_result_that_is_missing_is_named():
             del targets, also
             return (logits[..., 0],) * 3
 
-    with pytest.raises(ValueError, match="must return loss, z_loss, log_z, entropy, got 3 results"):
+    with pytest.raises(Violation, match="must return loss, z_loss, log_z, entropy, got 3 results"):
         module_target("mine", Module).values(make(TOKEN, "float32", ROW, TARGETS, also=("entropy",)))
 
 
@@ -153,7 +153,7 @@ def test_a_result_too_many_is_refused():
             del targets, weights
             return (logits.sum(),) * 4
 
-    with pytest.raises(ValueError, match="must return loss, z_loss, weight_sum, got 4 results"):
+    with pytest.raises(Violation, match="must return loss, z_loss, weight_sum, got 4 results"):
         module_target("mine", Module).values(make(WEIGHTED, "float32", ROW, TARGETS))
 
 
