@@ -8,6 +8,7 @@ minutes for each array.
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
@@ -205,7 +206,26 @@ def covering_array(model: Model, strength: int, seed: int = 0, candidates: int =
             del left[combination]
             for ordered in itertools.permutations(combination):
                 missing[ordered] = False
-    return [model.cell(row) for row in rows]
+    return [model.cell(row) for row in _plainer(model, rows, strength)]
+
+
+def _plainer(model: Model, rows: list[list[str]], strength: int) -> list[list[str]]:
+    """The rows with the plain value of an axis wherever no combination is lost by it: less hides what else is wrong."""
+    counts = Counter(c for row in rows for c in itertools.combinations(model.numbers(row), strength))
+    for row in rows:
+        for axis, name in enumerate(model.names):
+            plain, had = model.axes[name][0], row[axis]
+            if had == plain:
+                continue
+            lost = [c for c in itertools.combinations(model.numbers(row), strength) if model.number(name, had) in c]
+            changed = [*row[:axis], plain, *row[axis + 1 :]]
+            if all(counts[c] > 1 for c in lost) and model.is_allowed(changed, axis):
+                counts.subtract(lost)
+                row[axis] = plain
+                counts.update(
+                    c for c in itertools.combinations(model.numbers(row), strength) if model.number(name, plain) in c
+                )
+    return rows
 
 
 def met(model: Model, cells: Sequence[Cell], strength: int) -> set[tuple[int, ...]]:
