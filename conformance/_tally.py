@@ -32,6 +32,7 @@ class Tally:
     histogram: dict[str, dict[str, int]] = field(default_factory=dict)
     survey: dict[str, Any] = field(default_factory=dict)
     cells: list[dict[str, Any]] = field(default_factory=list)
+    batches: list[dict[str, Any]] = field(default_factory=list)
     compared: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def charge(self, clauses: Iterable[str], subject: str, count: int = 1) -> None:

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lossproof.conformance.coverage._model import RULES, Cell
+from lossproof.conformance.coverage._model import RULES, Cell, Rule
 
 _CANDIDATES = 12  # cells that are tried for each that is taken
 
@@ -24,15 +24,17 @@ class Model:
 
     Args:
       axes: values by axis; a subset of the model's, in its order.
+      rules: what a cell must satisfy.
     """
 
-    def __init__(self, axes: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, axes: Mapping[str, Sequence[str]], rules: Sequence[Rule] = RULES) -> None:
+        self._rule: Sequence[Rule] = rules
         self.axes: dict[str, tuple[str, ...]] = {name: tuple(values) for name, values in axes.items()}
         self.names: list[str] = list(self.axes)
         self._values = [(axis, value) for axis, name in enumerate(self.names) for value in self.axes[name]]
         self._number = {(self.names[axis], value): number for number, (axis, value) in enumerate(self._values)}
         self._rules: list[list[tuple[tuple[int, ...], int]]] = [[] for _ in self.names]
-        for number, rule in enumerate(RULES):
+        for number, rule in enumerate(rules):
             if all(name in self.axes for name in rule.axes):
                 places = tuple(self.names.index(name) for name in rule.axes)
                 for place in set(places):
@@ -47,7 +49,7 @@ class Model:
                 continue
             key = (number, given)
             if key not in self._verdicts:
-                self._verdicts[key] = bool(RULES[number].holds(*given))
+                self._verdicts[key] = bool(self._rule[number].holds(*given))
             if not self._verdicts[key]:
                 return False
         return True

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from lossproof.conformance.coverage import _batches
 from lossproof.conformance.coverage._arrays import Model, covering_array
 from lossproof.conformance.coverage._model import AXES, CORE, Cell
 
@@ -32,6 +33,22 @@ def stored(level: str) -> tuple[Cell, ...]:
     )
 
 
+@functools.cache
+def stored_batches() -> tuple[Cell, ...]:
+    """The cells of the normalising factors.
+
+    Raises:
+      ValueError: rows.json is of another model: make it anew.
+    """
+    content = json.loads(resources.files(__package__).joinpath(ROWS).read_text("utf-8"))["batches"]
+    if content["axes"] != {name: list(values) for name, values in _batches.AXES.items()}:
+        raise ValueError(f"{ROWS} is of another model: run python -m {__package__}")
+    return tuple(
+        {name: values[index] for (name, values), index in zip(_batches.AXES.items(), row, strict=True)}
+        for row in content["rows"]
+    )
+
+
 def pairs(cells: Iterable[Cell]) -> set[tuple[tuple[str, str], tuple[str, str]]]:
     """The pairs of values that cells have, each value as (axis, value)."""
     return {pair for cell in cells for pair in itertools.combinations(((name, cell[name]) for name in AXES), 2)}
@@ -44,6 +61,9 @@ def written(path: Path) -> None:
     for level, (axes, strength) in ARRAYS.items():
         cells = covering_array(Model(axes), strength)
         content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in cells]
+    batches = covering_array(Model(_batches.AXES, _batches.RULES), 2)
+    indices = [[values.index(cell[name]) for name, values in _batches.AXES.items()] for cell in batches]
+    content["batches"] = {"axes": {name: list(values) for name, values in _batches.AXES.items()}, "rows": indices}
     lines = [f"{json.dumps(key)}: {_laid_out(value)}" for key, value in content.items()]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
 
