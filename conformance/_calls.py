@@ -92,10 +92,12 @@ class Calls:
 
     Attributes:
       unit: whose calls they are.
+      renew: called where a unit of many parts goes on with another one.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.unit: str = ""
+        self.renew: Callable[[], None] = lambda: None
         self._kept: deque[Call] = deque(maxlen=MOST)
         self._is_drawing: bool = False
         self._file: int | None = None

@@ -32,6 +32,7 @@ class Guard:
 
     def __init__(self, seconds: float, gibibytes: float, reasons: Path) -> None:
         self._seconds: float = seconds
+        self._unit: str = ""
         # -S -E: nothing of the environment, so that it starts in milliseconds and the target cannot change it.
         words = [sys.executable, "-S", "-E", __file__, str(os.getpid()), str(gibibytes), str(reasons)]
         self._process: subprocess.Popen[bytes] = subprocess.Popen(words, stdin=subprocess.PIPE)  # noqa: S603  this file
@@ -39,11 +40,18 @@ class Guard:
     @contextlib.contextmanager
     def watching(self, unit: str) -> Iterator[None]:
         """While a unit runs."""
-        self._tell(f"{unit}\t{self._seconds}\n")
+        self._unit = unit
+        self.renew()
         try:
             yield
         finally:
+            self._unit = ""
             self._tell("\n")
+
+    def renew(self) -> None:
+        """Gives the unit its seconds once more: it has many parts, and goes on with another one."""
+        if self._unit:
+            self._tell(f"{self._unit}\t{self._seconds}\n")
 
     def close(self) -> None:
         """Lets the guard go."""

@@ -113,6 +113,7 @@ def test_unit(
 ) -> None:
     """Fails if the target breaks a clause that the unit checks."""
     level, seed = request.config.getoption("lossproof_level"), request.config.getoption("lossproof_seed")
+    calls.renew = guard.renew if guard else lambda: None
     with guard.watching(unit.id) if guard else contextlib.nullcontext():
         result = run_unit(unit, target, level, seed, profile, calls)
     # As text, because xdist's way between processes has no integers of 64 bits.

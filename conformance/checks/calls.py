@@ -16,7 +16,7 @@ from lossproof.conformance._units import check
 from lossproof.conformance.coverage._cases import FUNCTIONS, simplified
 from lossproof.conformance.coverage._model import AXES, Cell, broken_rule
 from lossproof.conformance.coverage._offered import adapted
-from lossproof.conformance.coverage._stored import stored
+from lossproof.conformance.coverage._stored import stored, triples
 from lossproof.conformance.targets import Unsupported
 
 _SHORT = {function: name for name, function in FUNCTIONS.items()}
@@ -54,9 +54,16 @@ def _cells(run: Run) -> Iterator[Cell]:
     offer = run.target.offer(run.function)
     dense = run.takes_dense_targets
     done = set()
-    for cell in stored(run.level):
-        if (cell["function"], cell["logits"]) != (_SHORT[run.function], run.dtype):
+    function = _SHORT[run.function]
+    cells = triples(function) if run.level == "exhaustive" else (c for c in stored(run.level) if c["function"] == function)
+    for number, cell in enumerate(cells):
+        declared = run.target.dtypes
+        heir = cell["logits"] if cell["logits"] in declared else declared[number % len(declared)]
+        if run.level == "smoke":  # whose cells are of one type
+            heir = run.dtype
+        if heir != run.dtype:
             continue
+        cell = {**cell, "logits": heir}
         kept = adapted(cell, run.target, offer, dense=dense)
         if kept is None:
             run.tally.cells.append({"cell": dict(cell), "verdict": "unsupported", "reason": "the target has no such call"})
@@ -69,6 +76,7 @@ def _looked(run: Run, cell: Cell) -> Seen | None:
     entry: dict[str, Any] = {"cell": dict(cell), "verdict": "pass"}
     run.tally.cells.append(entry)
     run.calls.begin_draw()
+    run.calls.renew()
     try:
         seen = look(run, cell, run.seed)
     except Unsupported as reason:
@@ -91,6 +99,7 @@ def _simplest(run: Run, cell: Cell, deviation: Deviation) -> tuple[Cell, Deviati
     for axis, values in reversed(AXES.items()):
         if axis in ("function", "logits") or cell[axis] == values[0] or time.monotonic() > ends:
             continue
+        run.calls.renew()
         simpler = simplified(cell, axis, values[0])
         if broken_rule(simpler) is not None:
             continue

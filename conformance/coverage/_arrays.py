@@ -8,7 +8,6 @@ minutes for each array.
 
 import itertools
 import random
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
@@ -135,6 +134,10 @@ class Model:
             found.append(combination)
         return found
 
+    def words(self, combination: Sequence[int]) -> tuple[tuple[str, str], ...]:
+        """The axis and the value of each number."""
+        return tuple((self.names[axis], value) for axis, value in (self._values[number] for number in combination))
+
     def numbers(self, row: Sequence[str]) -> list[int]:
         """The numbers of a row's values."""
         return [self.number(name, value) for name, value in zip(self.names, row, strict=True)]
@@ -173,17 +176,21 @@ class Rank:
         return sorted(values, key=gain, reverse=True)
 
 
-def covering_array(model: Model, strength: int, seed: int = 0, candidates: int = _CANDIDATES) -> list[dict[str, str]]:
-    """Cells that have every possible combination of `strength` values.
+def covering_array(
+    model: Model, wanted: Sequence[tuple[int, ...]], seed: int = 0, candidates: int = _CANDIDATES
+) -> list[dict[str, str]]:
+    """Cells that have every wanted combination.
 
     Args:
       model: of the cells.
-      strength: 2 or 3.
+      wanted: combinations of two or of three values, by their numbers, all of them possible.
       seed: equal ones give equal arrays.
       candidates: cells that are tried for each that is taken.
     """
-    rng = random.Random(seed)  # noqa: S311  no secret
-    left = dict.fromkeys(model.possible(strength))
+    if not wanted:
+        return []
+    rng, strength = random.Random(seed), len(wanted[0])  # noqa: S311  no secret
+    left = dict.fromkeys(wanted)
     missing = np.zeros((model.size,) * strength, bool)
     for combination in left:
         for ordered in itertools.permutations(combination):
@@ -208,26 +215,7 @@ def covering_array(model: Model, strength: int, seed: int = 0, candidates: int =
             del left[combination]
             for ordered in itertools.permutations(combination):
                 missing[ordered] = False
-    return [model.cell(row) for row in _plainer(model, rows, strength)]
-
-
-def _plainer(model: Model, rows: list[list[str]], strength: int) -> list[list[str]]:
-    """The rows with the plain value of an axis wherever no combination is lost by it: less hides what else is wrong."""
-    counts = Counter(c for row in rows for c in itertools.combinations(model.numbers(row), strength))
-    for row in rows:
-        for axis, name in enumerate(model.names):
-            plain, had = model.axes[name][0], row[axis]
-            if had == plain:
-                continue
-            lost = [c for c in itertools.combinations(model.numbers(row), strength) if model.number(name, had) in c]
-            changed = [*row[:axis], plain, *row[axis + 1 :]]
-            if all(counts[c] > 1 for c in lost) and model.is_allowed(changed, axis):
-                counts.subtract(lost)
-                row[axis] = plain
-                counts.update(
-                    c for c in itertools.combinations(model.numbers(row), strength) if model.number(name, plain) in c
-                )
-    return rows
+    return [model.cell(row) for row in rows]
 
 
 def met(model: Model, cells: Sequence[Cell], strength: int) -> set[tuple[int, ...]]:

@@ -90,11 +90,11 @@ def _case(cell: Cell, rng: np.random.Generator) -> Case:
     function, dtype = FUNCTIONS[cell["function"]], cell["logits"]
     shape, classes = shape_of(cell["batch"]), int(cell["classes"])
     count = int(np.prod(shape, dtype=np.int64))
-    kinds = max(1, count if count <= _FEW else _TOKENS)
+    kinds = max(1, min(count, 3) if classes > 4000 else count if count <= _FEW else _TOKENS)
     logits = _logits(cell, rng, kinds, classes)
     targets = _dense(cell, rng, kinds, classes) if is_dense(cell["targets"]) else _hard(cell, rng, kinds, logits)
     logits, targets = _masked(cell, rng, logits, targets)
-    chosen = np.arange(count) if kinds >= count else rng.integers(kinds, size=count)
+    chosen = np.arange(count) if kinds >= count else rng.permutation(np.arange(count) % kinds)
     logits, targets = logits[chosen], targets[chosen]
     inputs: dict[str, Any] = {}
     weights = None if cell["weights"] == ABSENT else _weights(cell, rng, count)

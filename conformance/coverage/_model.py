@@ -151,6 +151,22 @@ RULES: tuple[Rule, ...] = (
     Rule(("derivative", "cotangent"), lambda d, c: (d in PULLED) == (c != ABSENT), "cotangents are pulled back"),
     Rule(("function", "cotangent"), lambda f, c: f != "dense" or c != "third", "two outputs"),
     Rule(("also", "cotangent"), lambda a, c: c != "further" or a not in (ABSENT, "p"), "no such result"),
+    Rule(
+        ("smoothing", "targets", "label_smoothing"),
+        lambda s, t, e: s != "uniform" or is_dense(t) or e not in (ABSENT, "0"),
+        "nothing to spread",
+    ),
+    Rule(
+        ("subtract_entropy", "targets", "label_smoothing"),
+        lambda s, t, e: s != "False" or is_dense(t) or e not in (ABSENT, "0"),
+        "no entropy",
+    ),
+    Rule(("cotangent", "z_loss"), lambda c, k: c != "z_loss" or k not in (ABSENT, "0"), "its derivatives are 0"),
+    Rule(
+        ("derivative", "logits"),
+        lambda d, x: d != "reverse over forward" or x in ("float32", "float64"),
+        "parts have been rounded to 16 bits (GRAD-9)",
+    ),
     Rule(("function", "derivative"), lambda f, d: d != "mixed" or f == "weighted", "by weights"),
     Rule(("weights", "derivative"), lambda w, d: d != "mixed" or w in FLOATING, "by weights"),
     Rule(("transform", "weights"), lambda t, w: t != "vmap weights" or w != ABSENT, "no weights"),
@@ -195,6 +211,16 @@ RULES: tuple[Rule, ...] = (
         "compiled calls take the byte order of the machine",
     ),
     Rule(("given", "logits"), lambda g, x: g != "big-endian" or x != "bfloat16", "the type has one byte order"),
+)
+
+# Pairs of these axes are had in each function; of other axes, in one of them.
+MEANING = (
+    *("targets", "place", "masks", "special", "weights", "weighing", "label_smoothing", "z_loss", "factor"),
+    *("smoothing", "subtract_entropy", "logit_softcap", "also", "derivative", "cotangent"),
+)
+MANNER = (
+    *("weights", "label_smoothing", "z_loss", "factor", "smoothing", "subtract_entropy", "logit_softcap", "also"),
+    *("derivative", "cotangent", "transform", "logits", "label_smoothing form", "z_loss form", "factor form"),
 )
 
 # What level smoke makes pairs of.

@@ -3,19 +3,17 @@
 import functools
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from lossproof.conformance.coverage import _batches
 from lossproof.conformance.coverage._arrays import Model, covering_array
-from lossproof.conformance.coverage._model import AXES, CORE, Cell
+from lossproof.conformance.coverage._model import AXES, CORE, MANNER, MEANING, Cell
 
 ROWS = "rows.json"
-
-# What each level has all combinations of: so many values at a time, of these axes.
-ARRAYS: Mapping[str, tuple[Mapping[str, Sequence[str]], int]] = {"smoke": (CORE, 2), "standard": (AXES, 2)}
-
 
 @functools.cache
 def stored(level: str) -> tuple[Cell, ...]:
@@ -31,6 +29,29 @@ def stored(level: str) -> tuple[Cell, ...]:
     return tuple(
         {name: AXES[name][index] for name, index in zip(names, row, strict=True)} for row in content[level]
     )
+
+
+def triples(function: str) -> Iterator[Cell]:
+    """Cells of a function with every triple of values that is possible: thousands, made as they are asked for.
+
+    Args:
+      function: a value of the axis.
+    """
+    model = Model({**AXES, "function": (function,)})
+    rng = random.Random(0)  # noqa: S311  no secret
+    axes = list(itertools.combinations([[model.number(n, v) for v in model.axes[n]] for n in model.names], 3))
+    rng.shuffle(axes)
+    met: set[tuple[int, ...]] = set()
+    for values in axes:
+        for combination in itertools.product(*values):
+            if combination in met:
+                continue
+            order = list(range(len(model.names)))
+            rng.shuffle(order)
+            row = model.completed(model.partial(combination), order)
+            if row is not None:
+                met.update(itertools.combinations(model.numbers(row), 3))
+                yield model.cell(row)
 
 
 @functools.cache
@@ -58,14 +79,31 @@ def written(path: Path) -> None:
     """Makes the arrays and writes them."""
     names = list(AXES)
     content: dict[str, object] = {"axes": {name: list(values) for name, values in AXES.items()}}
-    for level, (axes, strength) in ARRAYS.items():
-        cells = covering_array(Model(axes), strength)
-        content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in cells]
-    batches = covering_array(Model(_batches.AXES, _batches.RULES), 2)
+    for level, axes, in_each in (("smoke", CORE, ()), ("standard", AXES, (MEANING, MANNER))):
+        content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in _by_function(axes, in_each)]
+    model = Model(_batches.AXES, _batches.RULES)
+    batches = covering_array(model, model.possible(2))
     indices = [[values.index(cell[name]) for name, values in _batches.AXES.items()] for cell in batches]
     content["batches"] = {"axes": {name: list(values) for name, values in _batches.AXES.items()}, "rows": indices}
     lines = [f"{json.dumps(key)}: {_laid_out(value)}" for key, value in content.items()]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+
+
+def _by_function(axes: Mapping[str, Sequence[str]], in_each: Sequence[Sequence[str]]) -> list[dict[str, str]]:
+    """Cells with every pair; those of axes in a group of `in_each` with each function, the others with one of them."""
+    rng, cells = random.Random(0), []  # noqa: S311  no secret
+    whole = Model(axes)
+    models = {name: Model({**axes, "function": (name,)}) for name in axes["function"]}
+    possible = {name: {model.words(pair) for pair in model.possible(2)} for name, model in models.items()}
+    wanted: dict[str, list[Any]] = {name: [] for name in models}
+    for pair in map(whole.words, whole.possible(2)):
+        having = [name for name in models if pair in possible[name]]
+        shared = any({axis for axis, _ in pair} <= set(group) for group in in_each)
+        for name in having if shared else [rng.choice(having)]:
+            wanted[name].append(pair)
+    for name, model in models.items():
+        cells += covering_array(model, [tuple(model.number(*value) for value in pair) for pair in wanted[name]])
+    return cells
 
 
 def _laid_out(value: object) -> str:
