@@ -1,10 +1,12 @@
 """What a unit has seen: how many cases, how much of the bounds they used, and the worst of them."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from lossproof.conformance._case import Case
+from lossproof.conformance._charges import concerned
 from lossproof.conformance._result import FARTHEST, UNBOUNDED, ZERO
 
 
@@ -19,6 +21,7 @@ class Tally:
       call: the same, where it is known as a `Case`.
       histogram: of the shares, for each of the two; the bins are those of `Result`.
       survey: what a unit that measures has found.
+      compared: how many comparisons came out right, for each clause that they count for, by subject.
     """
 
     cases: int = 0
@@ -28,6 +31,28 @@ class Tally:
     call: Case | None = None
     histogram: dict[str, dict[str, int]] = field(default_factory=dict)
     survey: dict[str, Any] = field(default_factory=dict)
+    compared: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def charge(self, clauses: Iterable[str], subject: str, count: int = 1) -> None:
+        """Counts comparisons for those of the clauses that speak of their subject.
+
+        Args:
+          clauses: that the case is about.
+          subject: what was compared, as in `_charges`, and found right.
+          count: how many comparisons.
+        """
+        for clause in concerned(clauses, subject):
+            counts = self.compared.setdefault(clause, {})
+            counts[subject] = counts.get(subject, 0) + count
+
+    def discharge(self, clauses: Iterable[str], subjects: Iterable[str]) -> None:
+        """Forgets the comparisons of what deviates after all."""
+        for clause in clauses:
+            counts = self.compared.get(clause, {})
+            for subject in subjects:
+                counts.pop(subject, None)
+            if not counts:
+                self.compared.pop(clause, None)
 
     def add(self, quantity: str, share: float, description: str, call: Case | None = None) -> None:
         """Notes the utilisation of one array; after the first violation nothing, as shrinking only repeats it."""
