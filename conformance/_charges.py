@@ -16,6 +16,8 @@ FACTOR, WEIGHTS = "factor", "weights"
 BY_LOGITS = "by logits"
 TOGETHER = "cotangents together"
 JVP, MIXED = "jvp", "mixed"
+ORDERS = ("forward over reverse", "reverse over forward")
+TRANSFORMS = ("vmap", "scan", "checkpoint")
 VALUE_TYPES, DERIVATIVE_TYPES = f"{TYPES} of values", f"{TYPES} of derivatives"
 
 
@@ -66,8 +68,8 @@ SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "GRAD-6": (by("targets"),),
     "GRAD-7": (*(cotangent_of(name) for name in (LOSS, Z, WEIGHT_SUM, LOG_Z)), TOGETHER),
     "GRAD-8": (JVP,),
-    "GRAD-9": ("forward over reverse", "reverse over forward"),
-    "GRAD-10": ("vmap", "scan", "checkpoint"),
+    "GRAD-9": ORDERS,
+    "GRAD-10": TRANSFORMS,
     "GRAD-11": (MIXED,),
     "GRAD-12": (BY_LOGITS,),
     "GRAD-13": (cotangent_of("target_log_probability"), cotangent_of("entropy")),

@@ -6,18 +6,21 @@ from lossproof.conformance._run import DIFFERENTIATED, Run
 from lossproof.conformance.targets import Target
 
 
-def lacking(run: Run, refusal: str = "") -> dict[str, str]:
-    """The reasons, by subject, for what the unit's clauses speak of and no comparison was about.
-
-    Args:
-      run: the unit, over.
-      refusal: why it could not be run to its end; holds for what the target would offer.
-    """
-    subjects = {subject: clause for clause in run.clauses for subject in SUBJECTS[clause]}
-    compared = {subject for counts in run.tally.compared.values() for subject in counts}
-    missing = [subject for subject in subjects if subject not in compared and _has(run.function, subject)]
-    found = {subject: lack(run.target, run.function, subject) or refusal for subject in missing}
+def lacking(run: Run) -> dict[str, str]:
+    """What the target does not offer of that which a unit's clauses speak of, with the reasons, by subject."""
+    found = {subject: lack(run.target, run.function, subject) for subject in _not_compared(run)}
     return {subject: reason for subject, reason in found.items() if reason}
+
+
+def refused(run: Run) -> tuple[str, ...]:
+    """The other subjects that were not compared."""
+    return tuple(subject for subject in _not_compared(run) if not lack(run.target, run.function, subject))
+
+
+def _not_compared(run: Run) -> list[str]:
+    subjects = dict.fromkeys(subject for clause in run.clauses for subject in SUBJECTS[clause])
+    compared = {subject for counts in run.tally.compared.values() for subject in counts}
+    return [subject for subject in subjects if subject not in compared and _has(run.function, subject)]
 
 
 def _has(function: str, subject: str) -> bool:

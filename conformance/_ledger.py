@@ -71,10 +71,8 @@ def _why(clause: str, missing: Iterable[str], about: Sequence[Result]) -> Iterat
     offered = [result for result in about if result.is_offered]
     others = dict.fromkeys(c for r in offered if clause not in r.broken for c in r.broken)
     for subject in missing:
-        found = [r.lacking[subject] for r in (*offered, *about) if subject in r.lacking]
-        if found:
-            yield found[0]
-        elif others:
-            yield f"{subject} could not be told, because {', '.join(others)} is broken in the same calls"
-        else:
-            yield f"{subject} was not compared in this run"
+        reasons = [r.lacking[subject] for r in offered if subject in r.lacking]
+        reasons += [f"{subject} could not be told: the same calls break {', '.join(others)}"] if others else []
+        reasons += [r.message for r in offered if subject in r.refused]
+        reasons += [r.lacking.get(subject, r.message) for r in about if subject in (*r.lacking, *r.refused)]
+        yield next(iter(reasons), f"{subject} was not compared in this run")

@@ -36,7 +36,7 @@ BREACHES = {FAIL, ERROR, UNEXPECTED_PASS}
 FARTHEST = 40
 ZERO, UNBOUNDED = "0 exactly", "inf"
 
-_SEQUENCES = ("clauses", "broken", "calls")
+_SEQUENCES = ("clauses", "broken", "refused", "calls")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Result:
       histogram: for "values" and "gradients", how many arrays fell into each bin of utilisation.
       survey: what a unit that measures has found.
       compared: how many comparisons came out right, for each clause that they count for, by subject.
-      lacking: why others of the clauses' subjects were not compared.
+      lacking: why others of the clauses' subjects cannot be: what the target does not offer, by subject.
+      refused: those that only the message tells why they were not compared.
       is_offered: whether the target has the function, and declares logits of the type.
       calls: those that a failure happened on, whole; the last one last.
       seconds: how long it took.
@@ -77,6 +78,7 @@ class Result:
     survey: Mapping[str, Any] = field(default_factory=dict)
     compared: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
     is_offered: bool = True
     calls: Sequence[Mapping[str, Any]] = ()
     seconds: float = field(default=0.0, compare=False)
@@ -88,7 +90,7 @@ class Result:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Result":
         """The inverse of `to_json`."""
-        return cls(**{**data, **{name: tuple(data[name]) for name in _SEQUENCES}})
+        return cls(**{**data, **{name: tuple(data.get(name, ())) for name in _SEQUENCES}})
 
     def verdict_on(self, clause: str) -> str:
         """The verdict on a clause: what a failure does not break passes as far as it was compared."""

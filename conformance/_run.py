@@ -212,9 +212,12 @@ class Run:
         drawn = cases(self.function, self.dtype, options, traced=traced, **keywords)
         if limits.masks:
             drawn = drawn.map(_masked)
-        return drawn if bare or not traced else drawn.map(self._completed)
+        return drawn if bare or not traced else drawn.map(self.completed)
 
-    def _completed(self, case: Case) -> Case:
+    def completed(self, case: Case) -> Case:
+        """The case with neutral values for the other arguments, where scalars may be traced."""
+        if not self.target.scalars_differentiable:
+            return case
         neutral = {
             "weights": np.ones(case.logits.shape[:-1], case.carried),
             "label_smoothing": 0.0,
@@ -561,10 +564,10 @@ def _own_constants_only() -> Iterator[None]:
         providers._get_local_constants = saved  # noqa: SLF001
 
 
-def expects(condition: bool, message: str, *subjects: str) -> None:
+def expects(condition: bool, message: str, *subjects: str, case: Case | None = None) -> None:
     """Raises Violation of the subjects unless the condition holds."""
     if not condition:
-        raise Violation(message, subjects)
+        raise Violation(message, subjects, case=case)
 
 
 def _masked(case: Case) -> Case:

@@ -5,12 +5,14 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lossproof.conformance._calls import Calls
 from lossproof.conformance._case import DENSE, DTYPES, FACTOR, TOKEN, WEIGHTED
 from lossproof.conformance._charges import broken as broken_by
+from lossproof.conformance._control import controlled
 from lossproof.conformance._judge import Violation, VoidCaseError
-from lossproof.conformance._lacking import lacking
+from lossproof.conformance._lacking import lacking, refused
 from lossproof.conformance._question import question
 from lossproof.conformance._result import ERROR, FAIL, INTERNAL, NOT_APPLICABLE, PASS, UNSUPPORTED, VOID, Result
 from lossproof.conformance._run import Run
@@ -100,6 +102,7 @@ def run_unit(
     run.calls.begin_unit(unit.id)
     started = time.perf_counter()
     broken: tuple[str, ...] = ()
+    kept: list[dict[str, Any]] = []
     try:
         run.require_dtype()
         unit.check.body(run)
@@ -111,6 +114,8 @@ def run_unit(
     except Violation as violation:
         verdict, message = FAIL, str(violation)
         broken = broken_by(clauses, violation.subjects, unit.function, is_small=violation.is_small)
+        kept = run.calls.to_json()
+        broken = controlled(run, target, violation, broken)
         run.tally.discharge(broken if violation.is_small else clauses, violation.subjects)
     except ProgramError as failure:
         verdict, message, broken = ERROR, str(failure), clauses
@@ -132,9 +137,10 @@ def run_unit(
         run.tally.histogram,
         run.tally.survey,
         run.tally.compared,
-        lacking(run, message if verdict == UNSUPPORTED else ""),
+        lacking(run),
+        refused(run) if verdict == UNSUPPORTED else (),
         unit.function in target.offers and unit.dtype in target.dtypes,
-        run.calls.to_json() if verdict in {FAIL, ERROR} else (),
+        run.calls.to_json() if verdict == ERROR else kept,
         time.perf_counter() - started,
     )
 
