@@ -109,7 +109,7 @@ def idle(expectations: Expectations, results: Sequence[Result]) -> list[str]:
 
 
 def _note(entry: Expectation, results: Sequence[Result], *, partial: bool) -> Note:
-    about = [result for result in results if entry.concerns(result.unit, result.clauses)]
+    about = [result for result in results if entry.concerns(result.unit, (*result.clauses, *result.broken))]
     breaking = sum(entry.is_met_by(result) for result in about)
     verdicts = {result.verdict for result in about}
     if breaking:

@@ -1,10 +1,11 @@
 """The verdict on one array: its error as a share of the bound."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lossproof.conformance._case import DTYPES, Array
+from lossproof.conformance._case import DTYPES, Array, Case
 from lossproof.conformance._exact import Exact
 
 
@@ -12,12 +13,18 @@ class Violation(Exception):
     """The target breaks a clause.
 
     Attributes:
-      clauses: those that it breaks; all that the check cites, if empty.
+      subjects: what deviates, as in `_charges`; unknown, if empty.
+      is_small: whether only an accurate algorithm would not deviate so.
+      case: the call, if it is known as one.
     """
 
-    def __init__(self, message: str, clauses: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, subjects: Sequence[str] = (), *, is_small: bool = False, case: Case | None = None
+    ) -> None:
         super().__init__(message)
-        self.clauses = clauses
+        self.subjects = tuple(subjects)
+        self.is_small = is_small
+        self.case = case
 
 
 class VoidCaseError(Exception):

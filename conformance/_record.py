@@ -116,15 +116,18 @@ def _edges(name: str) -> tuple[float, float]:
 
 
 def _clauses(summary: Summary) -> Iterator[dict[str, Any]]:
-    for clause, verdict in summary.clause_verdicts().items():
-        citing = [result for result in summary.results if clause in result.clauses]
+    for clause, entry in summary.clauses.items():
         yield {
             "id": clause,
             "group": clause.partition("-")[0],
             "title": CLAUSES[clause],
-            "verdict": verdict,
-            "units": len(citing),
-            "cases": sum(result.cases for result in citing),
+            "verdict": entry.verdict,
+            "units": entry.units,
+            "cases": entry.cases,
+            "comparisons": entry.comparisons,
+            "compared": dict(entry.compared),
+            "missing": list(entry.missing),
+            "reason": entry.reason,
         }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 PASS, FAIL, ERROR, UNSUPPORTED, VOID, INTERNAL = "pass", "fail", "error", "unsupported", "void", "internal"
 EXPECTED_FAIL, UNEXPECTED_PASS = "expected-fail", "unexpected-pass"
 NOT_APPLICABLE, NOT_RUN = "not applicable", "not run"
+PART = "in part"  # of clauses alone: right in what was compared, and something that they speak of was not
 
 # The worst first: what decides on a clause that several units concern. What is broken stays so, whatever else could not
 # be judged; and a clause does not pass before all of its units were run.
@@ -23,6 +24,7 @@ VERDICTS = (
     EXPECTED_FAIL,
     NOT_RUN,
     PASS,
+    PART,
     UNSUPPORTED,
     NOT_APPLICABLE,
 )
@@ -34,7 +36,7 @@ BREACHES = {FAIL, ERROR, UNEXPECTED_PASS}
 FARTHEST = 40
 ZERO, UNBOUNDED = "0 exactly", "inf"
 
-_SEQUENCES = ("clauses", "broken", "calls")
+_SEQUENCES = ("clauses", "broken", "refused", "calls")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Result:
       clauses: what it checks.
       verdict: one of the constants above.
       message: why, unless it passed.
-      broken: the clauses that a failure breaks; the others passed.
+      broken: the clauses that a failure breaks, which need not be among those that it checks.
       cases: how many were judged.
       values: the largest share of the bound used by a value, the first violation included.
       gradients: and by a derivative.
@@ -55,6 +57,10 @@ class Result:
       histogram: for "values" and "gradients", how many arrays fell into each bin of utilisation.
       survey: what a unit that measures has found.
       coverage: the cells of the model that it looked at, each with its verdict.
+      compared: how many comparisons came out right, for each clause that they count for, by subject.
+      lacking: why others of the clauses' subjects cannot be: what the target does not offer, by subject.
+      refused: those that only the message tells why they were not compared.
+      is_offered: whether the target has the function, and declares logits of the type.
       calls: those that a failure happened on, whole; the last one last.
       seconds: how long it took.
     """
@@ -72,6 +78,10 @@ class Result:
     histogram: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     survey: Mapping[str, Any] = field(default_factory=dict)
     coverage: Mapping[str, Any] = field(default_factory=dict)
+    compared: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+    is_offered: bool = True
     calls: Sequence[Mapping[str, Any]] = ()
     seconds: float = field(default=0.0, compare=False)
 
@@ -82,9 +92,10 @@ class Result:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Result":
         """The inverse of `to_json`."""
-        return cls(**{**data, **{name: tuple(data[name]) for name in _SEQUENCES}})
+        return cls(**{**data, **{name: tuple(data.get(name, ())) for name in _SEQUENCES}})
 
     def verdict_on(self, clause: str) -> str:
-        """The verdict on one of the unit's clauses."""
-        partial = self.verdict in {FAIL, EXPECTED_FAIL, UNEXPECTED_PASS} and clause not in self.broken
-        return PASS if partial else self.verdict
+        """The verdict on a clause: what a failure does not break passes as far as it was compared."""
+        if self.verdict in {FAIL, EXPECTED_FAIL, UNEXPECTED_PASS, ERROR} and self.broken and clause not in self.broken:
+            return PASS if clause in self.compared else UNSUPPORTED
+        return self.verdict

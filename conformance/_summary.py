@@ -1,9 +1,10 @@
 """The verdict on a run."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lossproof.conformance._clauses import CLAUSES
+from lossproof.conformance._ledger import Entry, ledger
 from lossproof.conformance._result import (
     BREACHES as BREACHES,
     EXPECTED_FAIL,
@@ -12,7 +13,6 @@ from lossproof.conformance._result import (
     NOT_RUN,
     PASS,
     UNSUPPORTED,
-    VERDICTS,
     VOID,
     Result,
 )
@@ -40,15 +40,15 @@ class Summary:
     floor: float = 0.0
 
     def clause_verdicts(self) -> dict[str, str]:
-        """Each clause that applies: the worst verdict of its units; unsupported if none could be run."""
-        verdicts: dict[str, str] = {}
-        for clause in CLAUSES:
-            found = {result.verdict_on(clause) for result in self.results if clause in result.clauses} - {
-                NOT_APPLICABLE
-            }
-            if found:
-                verdicts[clause] = min(found, key=VERDICTS.index)
-        return verdicts
+        """Each clause that applies: broken if any unit breaks it; else by what was compared of what it speaks of, all,
+        a part or nothing.
+        """
+        return {clause: entry.verdict for clause, entry in self.clauses.items()}
+
+    @functools.cached_property
+    def clauses(self) -> dict[str, Entry]:
+        """What there is to say of each clause that applies."""
+        return ledger(self.results)
 
     def exit_code(self) -> int:
         """1 if any clause is broken, else 3 if the suite failed or judged too little, else 0."""
@@ -70,7 +70,8 @@ class Summary:
                 found.append(f"{count} unit is {verdict}" if count == 1 else f"{count} units are {verdict}")
         if self.is_broken:
             return found
-        if not {result.verdict for result in self._judging} - {UNSUPPORTED, NOT_APPLICABLE}:
+        verdicts = {result.verdict for result in self._judging if not result.compared}
+        if not verdicts - {UNSUPPORTED, NOT_APPLICABLE} and not any(result.compared for result in self._judging):
             found.append("nothing was judged")
         passing = [r for r in self._judging if r.verdict == PASS and not r.unit.startswith("golden.")]
         cases = sum(result.cases for result in passing)

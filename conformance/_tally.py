@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lossproof.conformance._case import Case
+from lossproof.conformance._charges import concerned
 from lossproof.conformance._result import FARTHEST, UNBOUNDED, ZERO
 
 
@@ -21,7 +22,8 @@ class Tally:
       histogram: of the shares, for each of the two; the bins are those of `Result`.
       survey: what a unit that measures has found.
       cells: of the model that were looked at, with their verdicts.
-      compared: how many arrays were compared for each clause, by subject.
+      batches: likewise, of the normalising factors.
+      compared: how many comparisons came out right, for each clause that they count for, by subject.
     """
 
     cases: int = 0
@@ -36,10 +38,25 @@ class Tally:
     compared: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def charge(self, clauses: Iterable[str], subject: str, count: int = 1) -> None:
-        """Notes comparisons that count for clauses."""
+        """Counts comparisons for those of the clauses that speak of their subject.
+
+        Args:
+          clauses: that the case is about.
+          subject: what was compared, as in `_charges`, and found right.
+          count: how many comparisons.
+        """
+        for clause in concerned(clauses, subject):
+            counts = self.compared.setdefault(clause, {})
+            counts[subject] = counts.get(subject, 0) + count
+
+    def discharge(self, clauses: Iterable[str], subjects: Iterable[str]) -> None:
+        """Forgets the comparisons of what deviates after all."""
         for clause in clauses:
-            subjects = self.compared.setdefault(clause, {})
-            subjects[subject] = subjects.get(subject, 0) + count
+            counts = self.compared.get(clause, {})
+            for subject in subjects:
+                counts.pop(subject, None)
+            if not counts:
+                self.compared.pop(clause, None)
 
     def add(self, quantity: str, share: float, description: str, call: Case | None = None) -> None:
         """Notes the utilisation of one array; after the first violation nothing, as shrinking only repeats it."""

@@ -17,6 +17,7 @@ from lossproof.conformance._result import (
     FAIL,
     INTERNAL,
     NOT_RUN,
+    PART,
     PASS,
     UNEXPECTED_PASS,
     UNSUPPORTED,
@@ -59,8 +60,9 @@ def print_summary(
         _print_line(console, "[yellow]not run[/]", f"{', '.join(clauses)}: {reason}")
     for sentence in [*notes.hints, *notes.expectations]:
         _print_line(console, "[bold yellow]note[/]", sentence)
-    for reason, clauses in _reasons(summary, UNSUPPORTED).items():
-        _print_line(console, "[yellow]unsupported[/]", f"{', '.join(sorted(clauses))}: {reason}")
+    for verdict in (PART, UNSUPPORTED):
+        for reason, clauses in _reasons(summary, verdict).items():
+            _print_line(console, f"[yellow]{verdict}[/]", f"{', '.join(clauses)}: {reason}")
     console.print(_verdict(summary, request, seconds), soft_wrap=True)
 
 
@@ -70,7 +72,7 @@ def _print_line(console: Console, marked: str, text: str) -> None:
 
 def _table(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("clauses", "", "pass", "fail", "unsupported", "cases", "values", "gradients"):
+    for heading in ("clauses", "", "pass", "fail", "in part", "unsupported", "cases", "values", "gradients"):
         table.add_column(heading, justify="left" if heading in ("clauses", "") else "right", no_wrap=True)
     verdicts = summary.clause_verdicts()
     for group, title in GROUPS.items():
@@ -86,6 +88,7 @@ def _table(summary: Summary) -> Table:
             title,
             str(found.count(PASS)),
             f"[bold red]{broken}[/]" if broken else "0",
+            str(found.count(PART)),
             str(found.count(UNSUPPORTED)),
             str(sum(r.cases for r in results)),
             *map(_share, largest),
@@ -124,12 +127,11 @@ def _print_finding(console: Console, finding: Finding) -> None:
 
 
 def _reasons(summary: Summary, verdict: str) -> dict[str, list[str]]:
-    """The clauses with a verdict, by the reason that the first of their units gives."""
+    """The clauses with a verdict, by its reason."""
     reasons: dict[str, list[str]] = {}
-    for clause, found in summary.clause_verdicts().items():
-        if found == verdict:
-            reason = next(r.message for r in summary.of(verdict) if clause in r.clauses)
-            reasons.setdefault(reason, []).append(clause)
+    for clause, entry in summary.clauses.items():
+        if entry.verdict == verdict:
+            reasons.setdefault(entry.reason, []).append(clause)
     return reasons
 
 
@@ -138,6 +140,8 @@ def _verdict(summary: Summary, request: Request, seconds: float) -> str:
     verdicts = list(summary.clause_verdicts().values())
     broken = sum(verdict in BREACHES for verdict in verdicts)
     counts = f"{verdicts.count(PASS)} clauses pass, {broken} fail, {verdicts.count(UNSUPPORTED)} unsupported"
+    if PART in verdicts:
+        counts += f", {verdicts.count(PART)} in part"
     if EXPECTED_FAIL in verdicts:
         counts += f", {verdicts.count(EXPECTED_FAIL)} fail as expected"
     if NOT_RUN in verdicts:
@@ -147,7 +151,7 @@ def _verdict(summary: Summary, request: Request, seconds: float) -> str:
     words = f"[bold {colour}]{summary.word}[/]"
     if summary.reasons():
         words += f"{', but' if code == DOES_NOT_CONFORM else ', because'} {' and '.join(summary.reasons())}"
-    partial = " in what it supports" if code == CONFORMS and UNSUPPORTED in verdicts else ""
+    partial = " in what it supports" if code == CONFORMS and {PART, UNSUPPORTED} & set(verdicts) else ""
     limits = " Level smoke is no conformance result." if request.level == "smoke" else ""
     limits += " Only part of the suite was run." if request.is_partial else ""
     return f"{escape(request.target)} {words}{partial}: {scope}.{limits}"

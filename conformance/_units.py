@@ -5,10 +5,14 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lossproof.conformance._calls import Calls
 from lossproof.conformance._case import DENSE, DTYPES, FACTOR, TOKEN, WEIGHTED
+from lossproof.conformance._charges import broken as broken_by
+from lossproof.conformance._control import controlled
 from lossproof.conformance._judge import Violation, VoidCaseError
+from lossproof.conformance._lacking import lacking, refused
 from lossproof.conformance._question import question
 from lossproof.conformance._result import ERROR, FAIL, INTERNAL, NOT_APPLICABLE, PASS, UNSUPPORTED, VOID, Result
 from lossproof.conformance._run import Run
@@ -93,31 +97,35 @@ def run_unit(
     unit: Unit, target: Target, level: str, seed: int, profile: Profile = JAX_CPU, calls: Calls | None = None
 ) -> Result:
     """Runs a unit, noting calls in `calls`; never raises."""
-    run = Run(target, unit.function, unit.dtype, level, seed, profile, calls)
+    clauses = unit.check.clauses
+    run = Run(target, unit.function, unit.dtype, level, seed, profile, calls, clauses)
     run.calls.begin_unit(unit.id)
     started = time.perf_counter()
-    verdict, message = PASS, ""
     broken: tuple[str, ...] = ()
+    kept: list[dict[str, Any]] = []
     try:
         run.require_dtype()
         unit.check.body(run)
-        if run.tally.cases == 0:
-            verdict, message = VOID, "no case was judged"
+        verdict, message = _of_silence(run)
     except NotApplicable as reason:
         verdict, message = NOT_APPLICABLE, str(reason)
     except Unsupported as reason:
         verdict, message = UNSUPPORTED, str(reason)
     except Violation as violation:
-        verdict, message, broken = FAIL, str(violation), violation.clauses or unit.check.clauses
+        verdict, message = FAIL, str(violation)
+        broken = broken_by(clauses, violation.subjects, unit.function, is_small=violation.is_small)
+        kept = run.calls.to_json()
+        broken = controlled(run, target, violation, broken)
+        run.tally.discharge(broken if violation.is_small else clauses, violation.subjects)
     except ProgramError as failure:
-        verdict, message, broken = ERROR, str(failure), unit.check.clauses
+        verdict, message, broken = ERROR, str(failure), clauses
     except VoidCaseError as void:
         verdict, message = VOID, str(void)
     except Exception:  # noqa: BLE001  whatever the suite trips over becomes a verdict
         verdict, message = INTERNAL, traceback.format_exc()
     return Result(
         unit.id,
-        unit.check.clauses,
+        clauses,
         verdict,
         message,
         broken,
@@ -129,6 +137,20 @@ def run_unit(
         run.tally.histogram,
         run.tally.survey,
         {"cells": run.tally.cells} if run.tally.cells else {},
-        run.calls.to_json() if verdict in {FAIL, ERROR} else (),
+        run.tally.compared,
+        lacking(run),
+        refused(run) if verdict == UNSUPPORTED else (),
+        unit.function in target.offers and unit.dtype in target.dtypes,
+        run.calls.to_json() if verdict == ERROR else kept,
         time.perf_counter() - started,
     )
+
+
+def _of_silence(run: Run) -> tuple[str, str]:
+    """The verdict, and its reason, where nothing was found wrong."""
+    if run.tally.cases == 0:
+        return VOID, "no case was judged"
+    if run.tally.compared or not run.clauses:
+        return PASS, ""
+    reasons = list(lacking(run).values())
+    return (UNSUPPORTED, reasons[0]) if reasons else (VOID, "nothing that its clauses speak of was compared")

@@ -45,10 +45,13 @@ def gradient(run: Run) -> None:
 
 @check("accuracy.values", "ACC-5", dtypes=tuple(DTYPES))
 def values(run: Run) -> None:
-    """Every output, with everything in play: carried in float32 or float64, never in the logits' own 16 bits."""
+    """Every output and the gradient, with everything in play: carried in float32 or float64, never in the logits' own
+    16 bits.
+    """
     run.require(outputs=["loss"])
     run.explore(run.cases(run.everything), lambda case: run.check_values(case, grade="A"), 0.6)
     run.explore(run.cases(bare=True), lambda case: run.check_values(case, ["loss"], "A"), 0.4)
+    run.explore(run.cases(run.everything), lambda case: run.check_gradients(case, grade="A"), 0.2)
 
 
 @check("accuracy.one_rounding", "ACC-5", functions=[TOKEN, DENSE], dtypes=["bfloat16", "float16"])

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from lossproof import reference
 from lossproof.conformance._case import FACTOR
+from lossproof.conformance._charges import FACTOR as THE_FACTOR, REFUSAL, WEIGHTS
 from lossproof.conformance._draw import generator
 from lossproof.conformance._exact import Exact, as_pairs
 from lossproof.conformance._judge import Violation
-from lossproof.conformance._run import Run, expects
+from lossproof.conformance._run import Comparison, Run, expects
 from lossproof.conformance._units import check
 from lossproof.conformance.coverage._batches import AXES as BATCH_AXES, batch_of
 from lossproof.conformance.coverage._model import Cell
@@ -22,15 +23,17 @@ from lossproof.reference.bounds import sum_bound, with_final_rounding
 
 NAMES = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
 ONE = ["float32"]
+ANSWERS = (THE_FACTOR, WEIGHTS)
 Batch = dict[str, Any]
 
 
 def _answer(run: Run, factor: Any, batch: Batch) -> tuple[Any, Any]:
     arguments = {"loss_normalizing_factor": factor, "batch": batch}
-    result = run.ask(FACTOR, lambda: run.call(FACTOR, arguments))
+    result = run.ask(FACTOR, lambda: run.call(FACTOR, arguments), subjects=ANSWERS)
     expects(
         isinstance(result, tuple) and len(result) == 2,
         f"{FACTOR} must return (factor, weights), got {type(result).__name__}",
+        *ANSWERS,
     )
     return result[0], result[1]
 
@@ -54,16 +57,18 @@ def agrees(run: Run, factor: Any, batch: Batch, exact: Mapping[str, Exact]) -> N
     length = given.shape[-1]
     if "weights" in exact:
         bound = sum_bound(exact["weights"].magnitude, length) if averaged else np.zeros_like(given)
-        run.judge_array("values", "weights", np.asarray(weights), exact["weights"], bound, described)
+        of = Comparison((WEIGHTS,))
+        run.judge_array("values", "weights", np.asarray(weights), exact["weights"], bound, described, of=of)
     else:
-        expects(weights is None, f"without weights, {factor} must give None for them, got {weights}")
+        expects(weights is None, f"without weights, {factor} must give None for them, got {weights}", WEIGHTS)
     if "factor" in exact:
         size = np.sum(exact["weights"].magnitude) if averaged else np.sum(np.abs(given))
         summed = isinstance(factor, str) and factor.upper() != "NUM_TOTAL_TARGET_TOKENS"
         bound = sum_bound(size, given.size + (length if averaged else 0)) if summed else np.zeros(())
-        run.judge_array("values", "the factor", np.asarray(found), exact["factor"], bound, described)
+        of = Comparison((THE_FACTOR,))
+        run.judge_array("values", "the factor", np.asarray(found), exact["factor"], bound, described, of=of)
     else:
-        expects(found is None, f"the factor None must pass through, got {found}")
+        expects(found is None, f"the factor None must pass through, got {found}", THE_FACTOR)
     run.tally.cases += 1
 
 
@@ -122,9 +127,11 @@ def names(run: Run) -> None:
         run.target.call(FACTOR, {"loss_normalizing_factor": "NUM_TOKENS", "batch": batch})
     except ValueError as error:
         missing = [name for name in NAMES if name not in str(error)]
-        expects(not missing, f"the message about an unknown factor must list {', '.join(missing)}, but is: {error}")
+        said = f"the message about an unknown factor must list {', '.join(missing)}, but is: {error}"
+        expects(not missing, said, REFUSAL)
+        run.charge(REFUSAL)
     else:
-        raise Violation("an unknown factor name must be a ValueError, but was accepted")
+        raise Violation("an unknown factor name must be a ValueError, but was accepted", (REFUSAL,))
 
 
 @check("factors.plain", "NORM-2", functions=[FACTOR], dtypes=ONE)
@@ -134,14 +141,16 @@ def plain(run: Run) -> None:
     weighted, unweighted = (_batch(1, with_weights=flag, packed=False) for flag in (True, False))
     for factor in (None, 3, 2.5):
         found, weights = _answer(run, factor, weighted)
-        expects(found == factor, f"the factor {factor} must pass through, got {found}")
+        expects(found == factor, f"the factor {factor} must pass through, got {found}", THE_FACTOR)
         same = np.array_equal(np.asarray(weights), weighted["decoder_loss_weights"])
-        expects(same, f"the weights must pass through with factor {factor}")
+        expects(same, f"the weights must pass through with factor {factor}", WEIGHTS)
         found, weights = _answer(run, factor, unweighted)
         expects(
             found == factor and weights is None,
             f"without weights, factor {factor} must give ({factor}, None), got {weights}",
+            *ANSWERS,
         )
+        run.charge(*ANSWERS)
         run.tally.cases += 1
 
 
@@ -163,11 +172,15 @@ def _names_missing(run: Run, factor: str, batch: Batch, key: str) -> None:
     try:
         run.target.call(FACTOR, {"loss_normalizing_factor": factor, "batch": batch})
     except ValueError as error:
-        expects(key in str(error), f"the message about a missing key must name {key}, but is: {error}")
+        expects(key in str(error), f"the message about a missing key must name {key}, but is: {error}", REFUSAL)
+        run.charge(REFUSAL)
+    except Violation:
+        raise
     except Exception as error:
-        raise Violation(f"a batch without {key} must be a ValueError, got {type(error).__name__}: {error}") from error
+        said = f"a batch without {key} must be a ValueError, got {type(error).__name__}: {error}"
+        raise Violation(said, (REFUSAL,)) from error
     else:
-        raise Violation(f"a batch without {key} must be a ValueError, but was accepted")
+        raise Violation(f"a batch without {key} must be a ValueError, but was accepted", (REFUSAL,))
 
 
 @check("factors.real_tokens", "NORM-4", functions=[FACTOR], dtypes=ONE)

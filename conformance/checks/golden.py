@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from functools import partial
@@ -13,18 +13,19 @@ import numpy as np
 
 from lossproof import golden
 from lossproof.conformance._case import FACTOR, SCALARS, Case
+from lossproof.conformance._charges import BY_GRADE_A, DERIVATIVE_TYPES, VALUE_TYPES, by, concerned
 from lossproof.conformance._draw import carried_float
 from lossproof.conformance._exact import Exact
 from lossproof.conformance._judge import Violation, VoidCaseError, refuse_void
-from lossproof.conformance._run import Run, argument_dtype
+from lossproof.conformance._run import Comparison, Run, argument_dtype, expects
 from lossproof.conformance._units import Check
 from lossproof.conformance.checks.factors import agrees
-from lossproof.conformance.targets import Unsupported
+from lossproof.conformance.targets import Arrays, OutsideLimits, Unsupported
 from lossproof.reference import FORMATS
 from lossproof.reference.bounds import Grade, smallest_normal, with_final_rounding
 
-# What only an accurate algorithm can pass; the other cases are about meaning, and grade C tells.
-_ACCURATE = ("ACC-", "DIFF-1 ", "DIFF-6 ", "STATE-4 ", "VALUE-9 ")
+# Of which a vector tells by a comparison of two answers of the target with each other.
+_ONE_VALUE = {"VALUE-9", "DIFF-1"}
 
 
 def golden_checks() -> list[Check]:
@@ -71,41 +72,85 @@ def _compare(vector: golden.Case, answered: golden.Case, run: Run) -> None:
     cotangents = {name: _numpy(value) for name, value in vector.cotangents.items()}
     # A program with derivatives gives the values too: half the compiling. Whether these are the values without, the
     # vectors about that tell, and the checks that draw their cases.
-    differentiates = cotangents and set(cotangents) <= set(offer.outputs)
-    gradients = {}
-    if differentiates:
-        outputs, found = run.differentiate(case, cotangents)
-        gradients = {name: (found[name], answered.gradients[name]) for name in found if name in answered.gradients}
-    if not differentiates or {"VALUE-9", "DIFF-1"} & set(vector.clauses):
-        outputs = run.values(case)
+    outputs, gradients, refusal = _asked(answered, run, case, cotangents)
     arrays = {name: (outputs[name], answer) for name, answer in answered.answers.items() if name in offer.outputs}
-    _judge(run, case, arrays, gradients, cotangents, "C")
-    accurate = tuple(clause for clause in vector.clauses if f"{clause} ".startswith(_ACCURATE))
-    if accurate:
+    meaning = [clause for clause in vector.clauses if clause not in BY_GRADE_A]
+    accuracy = [clause for clause in vector.clauses if clause in BY_GRADE_A]
+    _judge(run, case, arrays, gradients, cotangents, "C", meaning)
+    if accuracy:
         try:
-            _judge(run, case, arrays, gradients, cotangents, "A")
+            _judge(run, case, arrays, gradients, cotangents, "A", accuracy)
         except Violation as violation:
-            raise Violation(str(violation), accurate) from violation
+            raise Violation(str(violation), violation.subjects, is_small=True, case=case) from violation
         except VoidCaseError as void:
             if set(answered.answers) <= set(offer.outputs):
                 raise
             raise Unsupported(f"{run.target.name} lacks the outputs that tell: {void}") from void
+    _judge_types(run, case, outputs, {name: actual for name, (actual, _) in gradients.items()})
     run.tally.cases += 1
+    if refusal is not None:
+        raise refusal
+
+
+def _asked(
+    answered: golden.Case, run: Run, case: Case, cotangents: Mapping[str, Any]
+) -> tuple[Arrays, "Judged", Unsupported | None]:
+    """The outputs, the gradients that have an answer, and why the target has none, if so."""
+    gradients: dict[str, tuple[Any, golden.Answer]] = {}
+    if not cotangents or not set(cotangents) <= set(run.target.offer(run.function).outputs):
+        return run.values(case), gradients, None
+    try:
+        outputs, found = run.differentiate(case, cotangents)
+    except OutsideLimits:
+        raise
+    except Unsupported as reason:
+        return run.values(case), gradients, reason
+    gradients = {name: (found[name], answered.gradients[name]) for name in found if name in answered.gradients}
+    if _ONE_VALUE & set(run.clauses):
+        plain = run.values(case)
+        run.judge_same(case, plain, outputs)
+        outputs = plain
+    return outputs, gradients, None
+
+
+def _judge_types(run: Run, case: Case, outputs: Arrays, gradients: Arrays) -> None:
+    """Compares the types of what a vector about them gives."""
+    if not concerned(run.clauses, VALUE_TYPES):
+        return
+    for name, value in outputs.items():
+        came = value.dtype.name
+        said = f"{name} of {case.dtype} logits must be {case.carried}, got {came}; {case.describe()}"
+        expects(came == case.carried, said, VALUE_TYPES)
+        run.charge(VALUE_TYPES)
+    for name, gradient in gradients.items():
+        came, wanted = gradient.dtype.name, argument_dtype(case, name)
+        said = f"the derivative by {name} must be {wanted}, got {came}; {case.describe()}"
+        expects(came == wanted, said, DERIVATIVE_TYPES)
+        run.charge(DERIVATIVE_TYPES)
 
 
 Judged = Mapping[str, tuple[Any, golden.Answer]]
 
 
 def _judge(
-    run: Run, case: Case, values: Judged, gradients: Judged, cotangents: Mapping[str, Any], grade: Grade
+    run: Run,
+    case: Case,
+    values: Judged,
+    gradients: Judged,
+    cotangents: Mapping[str, Any],
+    grade: Grade,
+    clauses: Sequence[str],
 ) -> None:
+    """Compares arrays with stored answers, for some of the vector's clauses."""
     bounds = run.bounds(case, grade)
     telling = Telling(smallest_normal(case.carried))
     value_bounds = bounds.values()
     for name, (actual, answer) in values.items():
         exact = stored(answer)
         bound = telling.noted(name, exact, value_bounds[name])
-        run.judge_array("values", name, actual, exact, bound, case.describe())
+        run.judge_array(
+            "values", name, actual, exact, bound, case.describe(), case, Comparison((name,), grade, clauses=clauses)
+        )
     gradient_bounds = bounds.gradients(cotangents) if gradients else {}
     for name, (actual, answer) in gradients.items():
         what, exact = f"the derivative by {name}", stored(answer)
@@ -115,7 +160,8 @@ def _judge(
             kept(what, gradient_bounds[name], answer), exact.magnitude, argument_dtype(case, name)
         )
         bound = telling.noted(what, exact, bound)
-        run.judge_array("gradients", what, kept(what, actual, answer), exact, bound, case.describe())
+        of = Comparison((by(name), *run.of_cotangents(cotangents)), grade, clauses=clauses)
+        run.judge_array("gradients", what, kept(what, actual, answer), exact, bound, case.describe(), case, of)
     if grade == "A":
         telling.require()
 

@@ -7,9 +7,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lossproof.conformance._case import DENSE, DTYPES, SCALARS, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance._charges import JVP, MIXED
 from lossproof.conformance._draw import Options, generator, random_cotangents, unit_cotangents
 from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp
-from lossproof.conformance._run import Run
+from lossproof.conformance._run import Comparison, Run
 from lossproof.conformance._units import check
 from lossproof.conformance.targets import Unsupported
 from lossproof.reference.bounds import with_final_rounding
@@ -73,16 +74,17 @@ def every_cotangent(run: Run) -> None:
     """Each output's cotangent alone, then all together, by every argument."""
     run.require(outputs=["loss", "z_loss"], arguments=["z_loss"])
     outputs = run.target.offer(run.function).outputs
-    options = run.everything
+    strategy = st.tuples(run.cases(run.everything), st.integers(0, 2**32 - 1))
 
-    def examine(drawn: tuple[Case, int, Sequence[str]]) -> None:
-        case, seed, names = drawn
+    def examine(names: Sequence[str], drawn: tuple[Case, int]) -> None:
+        case, seed = drawn
         arguments = [name for name in ("logits", "weights") if name in case.inputs and case.inputs[name].dtype != bool]
         arguments += [name for name in SCALARS if name in case.inputs and run.target.scalars_differentiable]
         run.check_gradients(case, arguments, random_cotangents(case, names, seed))
 
-    subsets = st.sampled_from([*[[name] for name in outputs], list(outputs)])
-    run.explore(st.tuples(run.cases(options), st.integers(0, 2**32 - 1), subsets), examine)
+    subsets = [*([name] for name in outputs), list(outputs)]
+    for names in subsets:
+        run.explore(strategy, partial(examine, names), 1.2 / len(subsets))
 
 
 @check("gradients.jvp", "GRAD-8", "DIFF-11", is_quick=False)
@@ -94,7 +96,7 @@ def forward_mode(run: Run) -> None:
         case, seed = drawn
         tangents = _tangents(run, case, seed)
         one = _one_token(case)
-        actual = run.ask("jvp", lambda: run.target.jvp(one, tangents), one)
+        actual = run.ask("jvp", lambda: run.target.jvp(one, tangents), one, (JVP,))
         for output in actual:
             cotangents = unit_cotangents(one, output)
             gradients = exact_gradients(one, cotangents, run.convention)
@@ -106,17 +108,19 @@ def forward_mode(run: Run) -> None:
             )
             shaped = np.full(actual[output].shape, exact)
             known = Exact(shaped, np.zeros_like(shaped))
-            run.judge_array("gradients", f"the jvp of {output}", actual[output], known, bound, one.describe())
+            name, of = f"the jvp of {output}", Comparison((JVP,))
+            run.judge_array("gradients", name, actual[output], known, bound, one.describe(), one, of)
         run.tally.cases += 1
 
     run.explore(st.tuples(run.cases(run.everything, shapes=SMALL), st.integers(0, 2**32 - 1)), examine, 0.5)
 
 
-@check("gradients.hvp", "GRAD-9", functions=[WEIGHTED, TOKEN], dtypes=["float32", "float64"], is_quick=False)
+@check("gradients.hvp", "GRAD-9", functions=[WEIGHTED, TOKEN], dtypes=tuple(DTYPES), is_quick=False)
 def second_order(run: Run) -> None:
-    """Hessian-vector products, forward over reverse and reverse over forward."""
+    """Hessian-vector products, forward over reverse, and with wide logits reverse over forward."""
     run.require(outputs=["loss"])
-    explore_hvp(run, run.cases(run.everything, shapes=SMALL), ("forward-over-reverse", "reverse-over-forward"))
+    orders = ["forward-over-reverse", *(["reverse-over-forward"] if run.dtype in ("float32", "float64") else [])]
+    explore_hvp(run, run.cases(run.everything, shapes=SMALL), orders)
 
 
 def explore_hvp(run: Run, strategy: st.SearchStrategy[Case], orders: Sequence[str]) -> None:
@@ -131,8 +135,9 @@ def explore_hvp(run: Run, strategy: st.SearchStrategy[Case], orders: Sequence[st
         bound = with_final_rounding(bound, exact.magnitude, case.dtype)
         for order in orders:
             product = partial(run.target.hvp, case, vector, order)
-            actual = run.ask(f"the {order} Hessian-vector product", product, case)
-            run.judge("gradients", case, f"the {order} product", actual, exact, bound)
+            of = Comparison((order.replace("-", " "),))
+            actual = run.ask(f"the {order} Hessian-vector product", product, case, of.subjects)
+            run.judge("gradients", case, f"the {order} product", actual, exact, bound, of)
         run.tally.cases += 1
 
     run.explore(st.tuples(strategy, st.integers(0, 2**32 - 1)), examine, 0.4)
@@ -150,9 +155,9 @@ def transforms(run: Run) -> None:
         mapped = ("vmap", "scan") if run.target.limits.shape_fits(inside) else ()
         for transform in (*mapped, "checkpoint"):
             through = partial(run.target.transformed, case, cotangents, transform)
-            outputs, gradients = run.ask(f"{run.function} under {transform}", through, case)
-            run.judge_values(case, outputs)
-            run.judge_gradients(case, gradients, ["logits"], cotangents)
+            outputs, gradients = run.ask(f"{run.function} under {transform}", through, case, (transform,))
+            run.judge_values(case, outputs, subject=transform)
+            run.judge_gradients(case, gradients, ["logits"], cotangents, subject=transform)
 
     run.explore(run.cases(run.everything, shapes=shapes), examine, 0.3)
 
@@ -168,7 +173,7 @@ def mixed(run: Run) -> None:
     def examine(drawn: tuple[Case, int]) -> None:
         case, seed = drawn
         direction = _exact_eighths(case.logits.shape, seed).astype(case.logits.dtype)
-        actual = run.ask("the mixed derivative", lambda: run.target.mixed(case, direction), case)
+        actual = run.ask("the mixed derivative", lambda: run.target.mixed(case, direction), case, (MIXED,))
         ones = case.with_inputs(weights=np.ones_like(case.inputs["weights"]))
         gradients = exact_gradients(ones, unit_cotangents(ones), run.convention)["logits"]
         bounds = run.bounds(ones, "C")
@@ -180,7 +185,8 @@ def mixed(run: Run) -> None:
             exact[index] = dot(row, direction[index])
             bound[index] = bounds.jvp({"row": rows[index]}, {"row": row.magnitude}, {"row": direction[index]})
         known = Exact(exact, np.zeros_like(exact))
-        run.judge_array("gradients", "the mixed derivative", actual, known, bound, case.describe())
+        of = Comparison((MIXED,))
+        run.judge_array("gradients", "the mixed derivative", actual, known, bound, case.describe(), case, of)
         run.tally.cases += 1
 
     zeros = st.booleans()

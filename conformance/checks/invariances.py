@@ -12,6 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lossproof.conformance._case import DENSE, DTYPES, OUTPUTS, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance._charges import SAME
 from lossproof.conformance._draw import Options, generator, unit_cotangents
 from lossproof.conformance._exact import Exact
 from lossproof.conformance._judge import Violation, utilisation
@@ -68,6 +69,7 @@ def compare(
     outputs: Sequence[str] = (),
     grade: Grade = "C",
     answer: tuple[Arrays, Arrays] | None = None,
+    subject: str = "",
 ) -> None:
     """Judges one case, and compares it with what others say about it.
 
@@ -79,26 +81,38 @@ def compare(
       outputs: that are compared; all of none.
       grade: of the bounds.
       answer: the target's outputs and gradients for `whole`, if they are had in another way.
+      subject: what a difference is about, if not the array that differs.
     """
     offered = run.target.offer(run.function).outputs
     names = outputs or [name for name in OUTPUTS[run.function] if name in offered]
     found = answer or _differentiated(run, whole)
     run.judge_values(whole, found[0], names, grade)
     run.judge_gradients(whole, found[1], ["logits"], unit_cotangents(whole), grade)
-    after = _answer(run, whole, names, found, grade)
-    before = [_answer(run, part, names, _differentiated(run, part), grade) for part in parts]
-    for name, actual in after.arrays.items():
+    asked = [_differentiated(run, part) for part in parts]
+
+    def shares(name: str, grade: Grade) -> tuple[Array, Array, Array]:
+        """What an array is to be, how far it may be from that, and the share of this that it uses."""
+        after = _answer(run, whole, names, found, grade)
+        before = [_answer(run, part, names, its, grade) for part, its in zip(parts, asked, strict=True)]
         carried = np.asarray(carry([part.arrays[name].astype(np.float64) for part in before]))
         bound = after.bounds[name] + carry([np.asarray(part.bounds[name]) for part in before])
-        shares = utilisation(actual, Exact(carried, np.zeros_like(carried)), bound)
-        if np.any(shares > 1):
-            where = np.unravel_index(int(np.argmax(shares)), shares.shape)
+        return carried, bound, utilisation(after.arrays[name], Exact(carried, np.zeros_like(carried)), bound)
+
+    for name, actual in _answer(run, whole, names, found, grade).arrays.items():
+        of = subject or name.replace("the derivative by", "by")
+        carried, bound, used = shares(name, grade)
+        if np.any(used > 1):
+            where = np.unravel_index(int(np.argmax(used)), used.shape)
             place = [int(index) for index in where] if where else ""
             raise Violation(
                 f"{name}{place} is {float(actual[where])!r}, but {float(carried[where])!r} follows from the same call "
                 f"before the change: farther apart than both errors may be, {float(bound[where]):.2g}; "
-                f"{whole.describe()}, before: {'; '.join(part.describe() for part in parts)}"
+                f"{whole.describe()}, before: {'; '.join(part.describe() for part in parts)}",
+                (of,),
+                is_small=grade == "A" and bool(np.all(shares(name, "C")[2] <= 1)),
+                case=whole,
             )
+        run.charge(of, grade=grade)
 
 
 def _reordered(case: Case, order: Array, axis: int) -> Case:
@@ -290,7 +304,7 @@ def devices(run: Run) -> None:
 
     def examine(case: Case) -> None:
         through = partial(run.target.transformed, case, unit_cotangents(case), "devices")
-        answer = run.ask(f"{run.function} on several devices", through, case)
-        compare(run, [case], case, _first, answer=answer)
+        answer = run.ask(f"{run.function} on several devices", through, case, (SAME,))
+        compare(run, [case], case, _first, answer=answer, subject=SAME)
 
     run.explore(run.cases(run.everything, shapes=[(8, 16)]), examine, 0.3)

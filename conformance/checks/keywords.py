@@ -144,7 +144,9 @@ def _check_result(run: Run, name: str) -> None:
         run.judge_values(case, values, [name], "A")
         if name == "predicted_class":
             kind = values[name].dtype.name
-            expects(kind == "int32", f"{name} must be int32, whatever the logits are, got {kind}; {case.describe()}")
+            expects(
+                kind == "int32", f"{name} must be int32, whatever the logits are, got {kind}; {case.describe()}", name
+            )
 
     _further(run, examine, 1.0)
 

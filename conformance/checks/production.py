@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from lossproof.conformance._case import DENSE, OUTPUTS, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance._charges import BY_LOGITS
 from lossproof.conformance._draw import generator
 from lossproof.conformance._judge import Violation, VoidCaseError
 from lossproof.conformance._language import (
@@ -20,7 +21,7 @@ from lossproof.conformance._language import (
     language_inputs,
     scalars,
 )
-from lossproof.conformance._run import Run
+from lossproof.conformance._run import Comparison, Run
 from lossproof.conformance._units import check
 from lossproof.conformance.targets import Arrays, NotApplicable, Unsupported
 from lossproof.reference.bounds import Grade, with_final_rounding
@@ -83,7 +84,8 @@ def _judge_values(run: Run, batch: Batch, actual: Arrays, grade: Grade) -> None:
             bounds = [bound[name] for bound in allowed]
             bound = np.sum(bounds) if run.function == WEIGHTED else np.concatenate(bounds)
             bracket = exact[name]
-            run.judge("values", batch.case, name, actual[name], as_exact(bracket), bound + bracket.radius)
+            of = Comparison((name,), grade)
+            run.judge("values", batch.case, name, actual[name], as_exact(bracket), bound + bracket.radius, of)
     run.tally.cases += 1
 
 
@@ -93,7 +95,7 @@ def _judge_gradient(run: Run, batch: Batch, gradient: Array, grade: Grade) -> No
         bound = run.bounds(part, grade, batch.case).gradients({"loss": np.ones(())})["logits"]
         bound = with_final_rounding(bound, exact.magnitude, run.dtype) + bracket.radius
         name = f"the derivative by logits, tokens {rows.start} to {rows.stop - 1},"
-        run.judge("gradients", part, name, gradient[rows], exact, bound)
+        run.judge("gradients", part, name, gradient[rows], exact, bound, Comparison((BY_LOGITS,), grade))
     run.tally.cases += 1
 
 
@@ -105,35 +107,35 @@ def _gradient(run: Run, batch: Batch) -> tuple[Arrays, Array]:
     return values, gradients["logits"]
 
 
-def _graded(judge: Callable[[Grade], None], accuracy: str) -> None:
-    """Judges by grade A; what breaks it but keeps to grade C breaks the clause of accuracy alone."""
+def _graded(judge: Callable[[Grade], None]) -> None:
+    """Judges by grade A; what breaks it but keeps to grade C is of accuracy alone."""
     try:
         judge("A")
     except Violation as violation:
         with contextlib.suppress(VoidCaseError):
             judge("C")
-        raise Violation(str(violation), (accuracy,)) from violation
+        raise Violation(str(violation), violation.subjects, is_small=True, case=violation.case) from violation
 
 
 @check("production.tokens", "VALUE-1", "ACC-5", functions=[TOKEN], dtypes=TWO)
 def tokens(run: Run) -> None:
     """Each token's loss, z_loss and log_z."""
-    _values(run, "ACC-5")
+    _values(run)
 
 
 @check("production.totals", "VALUE-5", "ACC-4", functions=[WEIGHTED], dtypes=TWO)
 def totals(run: Run) -> None:
     """Totals, with weights and a factor."""
-    _values(run, "ACC-4")
+    _values(run)
 
 
 @check("production.dense_targets", "VALUE-7", "ACC-5", functions=[DENSE], dtypes=TWO)
 def dense_targets(run: Run) -> None:
     """One-hot targets, and a distribution over all classes."""
-    _values(run, "ACC-5")
+    _values(run)
 
 
-def _values(run: Run, accuracy: str) -> None:
+def _values(run: Run) -> None:
     run.require(outputs=["loss"])
     _require_telling(run, "bfloat16")
     for batch in _cases(run, LARGEST[run.level]):
@@ -142,7 +144,7 @@ def _values(run: Run, accuracy: str) -> None:
         def judge(grade: Grade, batch: Batch = batch, actual: Arrays = actual) -> None:
             _judge_values(run, batch, actual, grade)
 
-        _graded(judge, accuracy)
+        _graded(judge)
 
 
 @check("production.gradient", "GRAD-1", "ACC-3", dtypes=TWO)
@@ -156,7 +158,7 @@ def gradient(run: Run) -> None:
         def judge(grade: Grade, batch: Batch = batch, actual: Array = actual) -> None:
             _judge_gradient(run, batch, actual, grade)
 
-        _graded(judge, "ACC-3")
+        _graded(judge)
 
 
 @check("production.masked_vocabulary", "STATE-1", "DIFF-2", dtypes=TWO)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossproof.conformance._case import DENSE, DTYPES, FURTHER, TOKEN, WEIGHTED, Case
+from lossproof.conformance._charges import DERIVATIVE_TYPES, LOSS, REFUSAL, VALUE_TYPES
 from lossproof.conformance._draw import Options, make, unit_cotangents
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, argument_dtype, expects
@@ -58,13 +59,17 @@ def _refuses(
     except Exception as raised:  # noqa: BLE001  a target may raise anything
         text = str(raised)
         expects(
-            isinstance(raised, error), f"{what} must be a {error.__name__}, got {type(raised).__name__}: {text[:120]}"
+            isinstance(raised, error),
+            f"{what} must be a {error.__name__}, got {type(raised).__name__}: {text[:120]}",
+            REFUSAL,
         )
         missing = [str(part) for part in says if not _names(text, part)]
-        expects(not missing, f"the message about {what} must name {', '.join(missing)}, but is: {text[:120]}")
+        said = f"the message about {what} must name {', '.join(missing)}, but is: {text[:120]}"
+        expects(not missing, said, REFUSAL)
+        run.charge(REFUSAL)
         run.tally.cases += 1
         return
-    raise Violation(f"{what} must be a {error.__name__}, but was accepted")
+    raise Violation(f"{what} must be a {error.__name__}, but was accepted", (REFUSAL,))
 
 
 def _outline(value: Any) -> str:
@@ -167,11 +172,15 @@ def output_types(run: Run) -> None:
             expects(
                 found == case.carried,
                 f"{name} of {case.dtype} logits must be {case.carried}, got {found}; {case.describe()}",
+                VALUE_TYPES,
             )
+            run.charge(VALUE_TYPES)
         _, gradients = run.differentiate(case, unit_cotangents(case))
         for name, gradient in gradients.items():
             wanted, found = argument_dtype(case, name), gradient.dtype.name
-            expects(found == wanted, f"the derivative by {name} must be {wanted}, got {found}; {case.describe()}")
+            said = f"the derivative by {name} must be {wanted}, got {found}; {case.describe()}"
+            expects(found == wanted, said, DERIVATIVE_TYPES)
+            run.charge(DERIVATIVE_TYPES)
         run.tally.cases += 1
 
     options = Options(weights=run.has("weights"), z_loss=run.has("z_loss"))
@@ -206,9 +215,10 @@ def smoothing_range(run: Run) -> None:
     for value in (-0.5, 1.5, math.nan):
         inputs = {"logits": logits, "targets": targets, "label_smoothing": value}
         loss = np.ravel(run.values(Case(run.function, inputs))["loss"])
-        expects(bool(np.isnan(loss[0])), f"a traced label_smoothing of {value} must give NaN, got {loss[0]}")
+        expects(bool(np.isnan(loss[0])), f"a traced label_smoothing of {value} must give NaN, got {loss[0]}", LOSS)
         if run.function == TOKEN:
-            expects(loss[1] == 0, f"an excluded token must stay 0 at label_smoothing {value}, got {loss[1]}")
+            expects(loss[1] == 0, f"an excluded token must stay 0 at label_smoothing {value}, got {loss[1]}", LOSS)
+        run.charge(LOSS)
         run.tally.cases += 1
 
 

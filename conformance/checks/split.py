@@ -42,6 +42,7 @@ def _answer(run: Run, case: Case, split: Split, cotangents: Mapping[str, Any]) -
             other == 0,
             f"{name} must be the same on all devices, but is {values[0].tolist()} on the first and "
             f"{values[other].tolist()} on number {other} of {split.devices}; {case.describe()}",
+            name,
         )
     return {name: values[0] for name, values in everywhere.items()}, gradients
 

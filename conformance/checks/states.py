@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lossproof.conformance._case import DENSE, DTYPES, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance._charges import BY_LOGITS, LOSS
 from lossproof.conformance._draw import Options, make
 from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import check
@@ -135,11 +136,15 @@ def nan_anywhere(run: Run) -> None:
         where = f"a NaN at [{column % rows}, {column}] of {shape} logits"
         of_loss = np.asarray(True) if run.function == WEIGHTED else undefined
         is_nan = np.isnan(np.asarray(values["loss"], np.float64))
-        expects(np.array_equal(is_nan, of_loss), f"{where} must make that token's loss NaN, and no other's")
+        expects(
+            np.array_equal(is_nan, of_loss), f"{where} must make that token's loss NaN, and no other's", LOSS, case=case
+        )
+        run.charge(LOSS)
         if "logits" in gradients:
             is_nan = np.isnan(np.asarray(gradients["logits"], np.float64))
             right = np.array_equal(is_nan, np.broadcast_to(undefined[:, None], shape))
-            expects(right, f"{where} must make that row of the gradient NaN, and no other")
+            expects(right, f"{where} must make that row of the gradient NaN, and no other", BY_LOGITS, case=case)
+            run.charge(BY_LOGITS)
         run.tally.cases += 1
 
 

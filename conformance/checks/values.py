@@ -1,10 +1,8 @@
 """VALUE: the values, against the reference."""
 
-import numpy as np
-
 from lossproof.conformance._case import DENSE, DTYPES, TOKEN, WEIGHTED, Case
+from lossproof.conformance._charges import BITS
 from lossproof.conformance._draw import Options, unit_cotangents
-from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import check
 from lossproof.conformance.targets import Unsupported
@@ -94,17 +92,7 @@ def one_value(run: Run) -> None:
     def examine(case: Case) -> None:
         plain = run.values(case)
         differentiated, _ = run.differentiate(case, unit_cotangents(case))
-        bounds = run.bounds(case, "A").values()
-        for name, value in plain.items():
-            other = differentiated[name].astype(np.float64)
-            with np.errstate(invalid="ignore"):
-                apart = np.abs(value.astype(np.float64) - other) > 2 * bounds[name]
-            if np.any(apart):
-                raise Violation(
-                    f"{name} is {float(value[apart].ravel()[0])!r} on its own and "
-                    f"{float(other[apart].ravel()[0])!r} under differentiation; "
-                    f"{case.describe()}"
-                )
+        run.judge_same(case, plain, differentiated)
         run.tally.cases += 1
 
     options = Options(smoothing=run.has("label_smoothing"), z_loss=run.has("z_loss"))
@@ -123,10 +111,13 @@ def repeatable(run: Run) -> None:
             expects(
                 first[name].tobytes() == second[name].tobytes(),
                 f"{name} differs between two equal calls; {case.describe()}",
+                BITS,
             )
+            run.charge(BITS)
         for name in gradients:
             same = gradients[name].tobytes() == again[name].tobytes()
-            expects(same, f"the derivative by {name} differs between two equal calls; {case.describe()}")
+            expects(same, f"the derivative by {name} differs between two equal calls; {case.describe()}", BITS)
+            run.charge(BITS)
         run.tally.cases += 1
 
     run.explore(run.cases(), examine, 0.5)

@@ -8,14 +8,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lossproof.conformance._result import EXPECTED_FAIL, PASS, UNSUPPORTED
+from lossproof.conformance._result import EXPECTED_FAIL, PART, PASS, UNSUPPORTED
 from lossproof.conformance.report import _view
 from lossproof.conformance.report._html import render
 from lossproof.conformance.report._schema import Document
 from lossproof.conformance.report._text import clean, counted, number
 
 _WIDEST_WORD = len(f"{_view.SYMBOLS[UNSUPPORTED]} {UNSUPPORTED}")
-_STYLES = {**dict.fromkeys(_view.BREACHES, "bold red"), PASS: "green", UNSUPPORTED: "dim"}
+_STYLES = {**dict.fromkeys(_view.BREACHES, "bold red"), PASS: "green", PART: "green", UNSUPPORTED: "dim"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def compare(documents: Sequence[Document]) -> RenderableType:
       documents: results that `validate` accepts.
     """
     comparison = _comparison(documents)
-    telling = [row for row in comparison.clauses if set(row[2]) - {PASS, UNSUPPORTED, ""}]
+    telling = [row for row in comparison.clauses if set(row[2]) - {PASS, PART, UNSUPPORTED, ""}]
     silent = len(comparison.clauses) - len(telling)
     clauses = _table("clause", "about", comparison=comparison)
     for clause, title, verdicts in telling:
@@ -88,7 +88,7 @@ def compare(documents: Sequence[Document]) -> RenderableType:
     if telling:
         parts += [clauses]
     rest = "more clauses are" if telling else "clauses are all"
-    parts += [Text(f"{silent} {rest} passed or unsupported")] if silent else []
+    parts += [Text(f"{silent} {rest} passed, in part or in whole, or unsupported")] if silent else []
     parts += [Text(f"note: {clean(remark)}") for remark in comparison.remarks]
     return Group(*parts)
 
@@ -131,6 +131,7 @@ _FACTS: Mapping[str, Any] = {
     "clauses passed": lambda column: column.count(PASS),
     "clauses broken": lambda column: column.count(*_view.BREACHES),
     "broken as expected": lambda column: column.count(EXPECTED_FAIL),
+    "passed in part": lambda column: column.count(PART),
     "unsupported": lambda column: column.count(UNSUPPORTED),
     "worst value": lambda column: column.largest("values"),
     "worst gradient": lambda column: column.largest("gradients"),

@@ -14,6 +14,7 @@ from lossproof.conformance._result import (
     INTERNAL,
     NOT_APPLICABLE,
     NOT_RUN,
+    PART,
     PASS,
     UNEXPECTED_PASS,
     UNSUPPORTED,
@@ -30,6 +31,7 @@ SYMBOLS = {
     ERROR: "✗",
     UNEXPECTED_PASS: "!",
     EXPECTED_FAIL: "≈",
+    PART: "◐",
     UNSUPPORTED: "–",
     NOT_APPLICABLE: "·",
     NOT_RUN: "○",
@@ -71,8 +73,10 @@ def headline(document: Document) -> str:
         return f"{name} {word}"
     if expected:
         return f"{name} breaks {expected} of {counted(tested, 'tested clause')}, as expected"
-    if unsupported:
-        return f"{name} conforms in what it supports: {counted(tested, 'clause')} pass, {unsupported} unsupported"
+    part = len(clauses_with(document, PART))
+    if unsupported or part:
+        rest = [f"{part} in part"] * bool(part) + [f"{unsupported} unsupported"] * bool(unsupported)
+        return f"{name} conforms in what it supports: {counted(tested - part, 'clause')} pass, {', '.join(rest)}"
     return f"{name} conforms: all {counted(tested, 'clause')} pass"
 
 
@@ -105,6 +109,10 @@ def limits(document: Document) -> list[str]:
     if unsupported:
         about = f"{unsupported} of {counted(len(document['clauses']), 'clause')}"
         said.append(f"{about} unsupported, neither passed nor failed: {name} does not offer what they are about.")
+    part = len(clauses_with(document, PART))
+    if part:
+        about = f"{part} of {counted(len(document['clauses']), 'clause')}"
+        said.append(f"{about} kept in part: right in what was compared, and the rest was not; the table says what.")
     left_out = len(clauses_with(document, NOT_RUN))
     if left_out:
         said.append(f"{counted(left_out, 'clause')} not run, or not in whole, because the run ended before.")

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 
+from lossproof.conformance._charges import SUBJECTS
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance.targets._limits import Limits
 
@@ -88,7 +89,15 @@ def with_every_verdict(name="mixed"):
         unit(clause, "token", "float32", word, f"it is {word}") for clause, word in zip(CLAUSES, words, strict=False)
     ]
     units.append(unit("SHAPE-1", "dense", "float32", "not applicable", "about others"))
-    return document(name, units, [], [])
+    made = document(name, units, [], [])
+    made["clauses"].append(clause_in_part("STATE-3"))
+    return made
+
+
+def clause_in_part(clause):
+    """A clause of which a part was compared."""
+    named = {"id": clause, "group": clause.split("-")[0], "title": CLAUSES[clause], "verdict": "in part"}
+    return named | {"units": 1, "cases": 20} | compared(clause, "in part", []) | {"reason": "it has no output z_loss"}
 
 
 def calls_of(text):
@@ -223,20 +232,35 @@ ORDER = (
 )
 
 
+def compared(clause, verdict, citing):
+    """What is said of a clause's comparisons."""
+    subjects = list(SUBJECTS[clause])
+    done = {"pass": subjects, "in part": subjects[:1]}.get(verdict, [])
+    reason = next((one["message"] for one in citing if one["verdict"] == verdict), "")
+    return {
+        "comparisons": 40 * len(done),
+        "compared": dict.fromkeys(done, 40),
+        "missing": [subject for subject in subjects if subject not in done],
+        "reason": reason,
+    }
+
+
 def document(name, units, grades, survey):
     """The result of a run of these units."""
     clauses = []
     for clause, title in CLAUSES.items():
         citing = [one for one in units if clause in one["clauses"] and one["verdict"] in ORDER]
         if citing:
+            verdict = min((one["verdict"] for one in citing), key=ORDER.index)
             clauses.append(
                 {
                     "id": clause,
                     "group": clause.split("-")[0],
                     "title": title,
-                    "verdict": min((one["verdict"] for one in citing), key=ORDER.index),
+                    "verdict": verdict,
                     "units": len(citing),
                     "cases": sum(one["cases"] for one in citing),
+                    **compared(clause, verdict, citing),
                 }
             )
     found = {one["verdict"] for one in clauses}

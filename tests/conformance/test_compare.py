@@ -45,6 +45,7 @@ def test_targets_are_side_by_side():
         "verdict conforms does not conform",
         "clauses passed 82 51",
         "clauses broken 0 4",
+        "passed in part 0 0",
         "unsupported 0 27",
         "worst value 0.4 inf",
         "worst gradient 0.2 0.2",
@@ -52,7 +53,7 @@ def test_targets_are_side_by_side():
         "compute_weighted_cross_entropy float32 A / A",
         "STATE-1 -inf is probability 0 ✓ pass ✗ fail",
         "SHAPE-4 empty batch ✓ pass ✗ error",
-        "78 more clauses are passed or unsupported",
+        "78 more clauses are passed, in part or in whole, or unsupported",
     ):
         assert line in lines, line
     assert not any(line.startswith("note:") for line in lines)
@@ -73,7 +74,16 @@ def test_verdicts_of_many_targets_stay_whole():
 def test_all_is_said_when_nothing_is_broken():
     """Fails when targets without a breach leave an empty table."""
     lines = shown(SAMPLES["conforming"](), SAMPLES["conforming"]("mine"))
-    assert lines[-1] == "82 clauses are all passed or unsupported"
+    assert lines[-1] == "82 clauses are all passed, in part or in whole, or unsupported"
+
+
+def test_what_passes_in_part_is_counted():
+    """Fails when a clause of which a part was compared looks as if it had passed, or not been supported."""
+    partial = SAMPLES["conforming"]("partial")
+    partial["clauses"][0]["verdict"] = "in part"
+    lines = shown(SAMPLES["conforming"](), partial)
+    assert "clauses passed 82 81" in lines and "passed in part 0 1" in lines
+    assert 'class="verdict v-in"' in report.compare_html([partial, partial])
 
 
 def test_equal_names_are_told_apart():

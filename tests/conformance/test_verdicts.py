@@ -36,6 +36,11 @@ def unit(body):
     return Unit(Check("group.name", ("VALUE-1",), (TOKEN,), ("float32",), body), TOKEN, "float32")
 
 
+def comparing(run, subject):
+    run.tally.cases = 1
+    run.charge(subject)
+
+
 def raising(error):
     def body(_):
         raise error
@@ -50,7 +55,8 @@ def result(verdict, cases=1):
 @pytest.mark.parametrize(
     ("body", "verdict", "message"),
     [
-        (lambda run: setattr(run.tally, "cases", 1), PASS, ""),
+        (lambda run: comparing(run, "loss"), PASS, ""),
+        (lambda run: comparing(run, "by logits"), VOID, "nothing that its clauses speak of was compared"),
         (lambda run: None, VOID, "no case was judged"),  # noqa: ARG005
         (raising(Unsupported("not here")), UNSUPPORTED, "not here"),
         (raising(Violation("wrong")), FAIL, "wrong"),
@@ -149,7 +155,7 @@ def test_the_worst_unit_decides_on_a_clause():
     """Fails when one pass hides a failure, or a clause that no unit breaks fails with the unit."""
     both = ("VALUE-1", "VALUE-4")
     results = [
-        Result("a[token-float32]", both, FAIL, broken=("VALUE-4",), cases=1),
+        Result("a[token-float32]", both, FAIL, broken=("VALUE-4",), cases=1, compared={"VALUE-1": {"loss": 1}}),
         Result("b[token-float32]", ("VALUE-1",), UNSUPPORTED),
         Result("c[token-float32]", ("VALUE-8",), NOT_APPLICABLE),
         Result("d[token-float32]", ("VALUE-5",), EXPECTED_FAIL, broken=("VALUE-5",)),
@@ -232,7 +238,7 @@ def test_the_printed_command_repeats_the_failure(check, repeat, loss_file):
 
 def test_a_type_that_the_profile_does_not_know_is_unsupported():
     """Fails when a platform without float64 makes the suite fail instead of leaving float64 out."""
-    check = Check("group.name", ("VALUE-1",), (TOKEN,), ("float64",), lambda run: setattr(run.tally, "cases", 1))
+    check = Check("group.name", ("VALUE-1",), (TOKEN,), ("float64",), lambda run: comparing(run, "loss"))
     tpu = next(profile(name) for name in profile_names() if profile(name).float64 is None)
     found = run_unit(Unit(check, TOKEN, "float64"), Silent(), "smoke", 0, tpu)
     assert found.verdict == UNSUPPORTED and "knows nothing of float64" in found.message

@@ -1,0 +1,86 @@
+"""The control of a failure: the same call without what is special about it. What is wrong there, too, is no breach of a
+clause about special cases.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lossproof.conformance._case import DENSE, OUTPUTS, Case
+from lossproof.conformance._charges import BY_LOGITS, JVP, MIXED, ORDERS, TOGETHER, TRANSFORMS, cotangent_of, plain
+from lossproof.conformance._clauses import CLAUSES
+from lossproof.conformance._draw import make
+from lossproof.conformance._judge import Violation
+from lossproof.conformance._run import Run
+from lossproof.conformance.targets import Target
+
+# Clauses of plain calls, and those of accuracy, which a large error breaks, too.
+_BASE = {"VALUE-1", "VALUE-7", "VALUE-8", "GRAD-1", *(clause for clause in CLAUSES if clause.startswith("ACC-"))}
+_ORDINARY = 50.0  # logits beyond are replaced
+_PLENTY = (4, 16)  # the shape where a case has no token, or a single class
+
+# What is as wrong as the derivative by the logits, if that is wrong without any of it.
+_OF_DERIVATIVES = {BY_LOGITS, JVP, MIXED, TOGETHER, *ORDERS, *map(cotangent_of, ("loss", "z_loss", "log_z"))}
+
+
+def controlled(run: Run, target: Target, violation: Violation, broken: Sequence[str]) -> tuple[str, ...]:
+    """The clauses that a failure breaks, in the light of its control.
+
+    Args:
+      run: the unit that failed.
+      target: the same as the unit's, whose calls are not noted.
+      violation: the failure.
+      broken: what it breaks if the control is right.
+    """
+    special = [clause for clause in broken if clause not in _BASE]
+    case = violation.case
+    if not special or violation.is_small or case is None or case.function not in OUTPUTS:
+        return tuple(broken)
+    wrong = [
+        subject for subject in _questions(violation.subjects, case.function) if _deviates(run, target, case, subject)
+    ]
+    if not wrong:
+        return tuple(broken)
+    kept = [clause for clause in broken if clause not in special]
+    return tuple(dict.fromkeys([*(plain(subject, case.function) for subject in wrong), *kept]))
+
+
+def twin(run: Run, case: Case) -> Case:
+    """The plain call that is most like a case: ordinary finite logits, targets in range, weights 1, nothing else."""
+    shape = case.logits.shape
+    shape = shape if shape[-1] > 1 and case.logits.size else run.nearest(_PLENTY)
+    drawn = np.random.default_rng(0).normal(size=shape)
+    logits = np.where(np.isfinite(case.logits), case.logits, np.inf).astype(np.float64)
+    if logits.shape == shape:
+        drawn = np.where(np.abs(logits) <= _ORDINARY, logits, drawn)
+    given = np.asarray(case.inputs["targets"])
+    if given.ndim == case.logits.ndim:
+        given = np.argmax(np.abs(np.nan_to_num(given.astype(np.float64))), axis=-1)
+    classes = np.resize(given, shape[:-1]).astype(np.int64) % shape[-1]
+    targets = np.eye(shape[-1])[classes] if case.function == DENSE else classes.astype(np.int32)
+    extra = {"z_loss": 0.0} if case.function == DENSE and run.has("z_loss") else {}
+    return run.completed(make(case.function, run.dtype, drawn, targets, **extra))
+
+
+def _questions(subjects: Sequence[str], function: str) -> list[str]:
+    """What of a plain call can be wrong in the same way."""
+    asked = [subject for subject in subjects if subject in OUTPUTS[function]]
+    if _OF_DERIVATIVES & set(subjects):
+        asked.append(BY_LOGITS)
+    return asked + (["loss", BY_LOGITS] if set(TRANSFORMS) & set(subjects) else [])
+
+
+def _deviates(run: Run, target: Target, case: Case, subject: str) -> bool:
+    """Whether the plain twin of a case deviates in a subject."""
+    control = Run(target, case.function, run.dtype, run.level, run.seed, run.profile)
+    try:
+        ordinary = twin(control, case)
+        if subject == BY_LOGITS:
+            control.check_gradients(ordinary)
+        else:
+            control.check_values(ordinary, [subject])
+    except Violation:
+        return True
+    except Exception:  # noqa: BLE001  a control that cannot be made says nothing
+        return False
+    return False
