@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lossproof.conformance._clauses import CLAUSES
+from lossproof.conformance._covered import covered
 from lossproof.conformance._identity import versions
 from lossproof.conformance._request import Request
 from lossproof.conformance._result import UNBOUNDED, ZERO, Result
@@ -72,6 +73,7 @@ def document(
             "units_by_verdict": _counts(result.verdict for result in results),
             "clauses_by_verdict": _counts(summary.clause_verdicts().values()),
         },
+        "coverage": covered(results, request.level) or None,
         "clauses": list(_clauses(summary)),
         "grades": grades(results),
         "utilisation": {quantity: utilisation(results, quantity) for quantity in ("values", "gradients")},

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lossproof.conformance._covered import covered, too_little
 from lossproof.conformance._ledger import Entry, ledger
 from lossproof.conformance._result import (
     BREACHES as BREACHES,
@@ -70,6 +71,8 @@ class Summary:
                 found.append(f"{count} unit is {verdict}" if count == 1 else f"{count} units are {verdict}")
         if self.is_broken:
             return found
+        little = too_little(covered(self.results, "standard"))
+        found += [little] if little else []
         verdicts = {result.verdict for result in self._judging if not result.compared}
         if not verdicts - {UNSUPPORTED, NOT_APPLICABLE} and not any(result.compared for result in self._judging):
             found.append("nothing was judged")

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lossproof.conformance._covered import covered
 from lossproof.conformance._clauses import CLAUSES, GROUPS
 from lossproof.conformance._record import unit
 from lossproof.conformance._request import Request
@@ -63,6 +64,14 @@ def print_summary(
     for verdict in (PART, UNSUPPORTED):
         for reason, clauses in _reasons(summary, verdict).items():
             _print_line(console, f"[yellow]{verdict}[/]", f"{', '.join(clauses)}: {reason}")
+    coverage = covered(summary.results, request.level)
+    if coverage:
+        cells, pairs = coverage["cells"], coverage["pairs"]
+        console.print(
+            f"coverage: {pairs['judged']} of {pairs['model']} pairs of values in {cells['pass'] + cells['fail']} cells; "
+            f"{pairs['unsupported']} pairs in {cells['unsupported']} cells that {request.target} does not support",
+            soft_wrap=True,
+        )
     console.print(_verdict(summary, request, seconds), soft_wrap=True)
 
 
