@@ -34,7 +34,7 @@ def controlled(run: Run, target: Target, violation: Violation, broken: Sequence[
     """
     special = [clause for clause in broken if clause not in _BASE]
     case = violation.case
-    if not special or violation.is_small or case is None or case.function not in OUTPUTS:
+    if not special or case is None or case.function not in OUTPUTS:
         return tuple(broken)
     wrong = [
         subject for subject in _questions(violation.subjects, case.function) if _deviates(run, target, case, subject)
