@@ -59,7 +59,9 @@ class Call:
             way, cases, (along, *_) = arguments
             pulled = along.cotangents[0] if along.cotangents else {}
             how = f"{way.transform}, {way.derivative}, given as {way.given}"
-            return cls(method, cases[0], dict(zip(METHODS[method], (pulled, along.tangents, along.vector, how), strict=True)))
+            return cls(
+                method, cases[0], dict(zip(METHODS[method], (pulled, along.tangents, along.vector, how), strict=True))
+            )
         case, *rest = arguments
         if method == "call":
             return cls(method, Case(case, dict(rest[0]), traced=False))

@@ -1,21 +1,21 @@
 """The verdict on a cell of the model: every array that its calls give, against the exact one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lossproof.conformance import _charges
-from lossproof.conformance._case import DENSE, OUTPUTS, SCALARS, WEIGHTED, Array, Case
+from lossproof.conformance._case import SCALARS, WEIGHTED, Array, Case
 from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp, exact_values
-from lossproof.conformance._judge import Violation, judge, refuse_void, VoidCaseError
+from lossproof.conformance._judge import Violation, judge
 from lossproof.conformance._run import Run, argument_dtype
 from lossproof.conformance.coverage._cases import Calls, calls, exact_case, total_of
 from lossproof.conformance.coverage._model import Cell
 from lossproof.conformance.targets import Unsupported
 from lossproof.conformance.targets._way import Answer, Directions
-from lossproof.reference.bounds import Grade, smallest_normal, with_final_rounding
+from lossproof.reference.bounds import Grade, with_final_rounding
 
 FEW_TOKENS = 4  # whose derivatives along tangents are judged, one by one
 
@@ -82,13 +82,13 @@ class Looking:
         try:
             answers = self.run.ask(
                 self.run.function,
-                lambda: self.run.target.perform(
-                    self.asked.way, cases + cases[:1] * again, along + along[:1] * again
-                ),
+                lambda: self.run.target.perform(self.asked.way, cases + cases[:1] * again, along + along[:1] * again),
             )
         except Violation as violation:
             if self.cell["given"] in ("list", "big-endian") and " raised " in str(violation):
-                raise Unsupported(f"{self.run.target.name} takes no arrays given as {self.cell['given']}") from violation
+                raise Unsupported(
+                    f"{self.run.target.name} takes no arrays given as {self.cell['given']}"
+                ) from violation
             self.deviations.append(Deviation(_charges.LOSS, str(violation), cases[0]))
             return Seen(self.compared, tuple(self.deviations))
         for case, directions, answer in zip(cases, along, answers, strict=False):
@@ -136,7 +136,9 @@ class Looking:
             if self._compare("values", case, arrays, grade):
                 break
 
-    def _gradients(self, case: Case, exact: Case, cotangents: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+    def _gradients(
+        self, case: Case, exact: Case, cotangents: Mapping[str, Array], gradients: Mapping[str, Array]
+    ) -> None:
         run = self.run
         right = exact_gradients(exact, cotangents, run.convention)
         for name, value in gradients.items():
@@ -220,7 +222,6 @@ class Looking:
             else:
                 known[index] = np.nan  # GRAD-11 speaks of finite losses alone
         dtype = self._type_of(case, "weights")
-        right = Exact(known, np.zeros_like(known))
         spoken = np.isfinite(known)
         chosen = Exact(known[spoken], np.zeros(int(spoken.sum())))
         bound = with_final_rounding(allowed[spoken], np.abs(chosen.high), dtype)

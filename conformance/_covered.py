@@ -52,7 +52,8 @@ def too_little(coverage: Mapping[str, Any]) -> str:
     if not coverage or coverage["pairs"]["share"] >= FLOOR:
         return ""
     share = math.floor(100 * coverage["pairs"]["share"])
-    return f"too little was looked at: {share} % of the pairs of values in the cells, where {100 * FLOOR:.0f} % are asked for"
+    least = round(100 * FLOOR)
+    return f"too little was looked at: {share} % of the pairs of values in the cells, where {least} % are asked for"
 
 
 def _by_axis(cells: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[int]]]:

@@ -29,21 +29,23 @@ _BY_AXIS: Mapping[str, Callable[[str], tuple[str, ...]]] = {
     "given": lambda _: ("SHAPE-2",),
     "derivative": lambda value: {
         "vjp twice": ("GRAD-7",),
-        "jvp": ("GRAD-8",),
+        "jvp": ("GRAD-8", "DIFF-11"),
         "mixed": ("GRAD-11",),
         "forward over reverse": ("GRAD-9",),
         "reverse over forward": ("GRAD-9",),
     }.get(value, ()),
-    "transform": lambda value: ("SPLIT-1", "SPLIT-3")
-    if value == "split"
-    else ("GRAD-10",)
-    if value.startswith("vmap") or value in _MAPPING
-    else ("VALUE-9",),
+    "transform": lambda value: (
+        ("SPLIT-1", "SPLIT-3")
+        if value == "split"
+        else ("GRAD-10",)
+        if value.startswith("vmap") or value in _MAPPING
+        else ("VALUE-9",)
+    ),
     "cotangent": lambda value: ("GRAD-7",) if value not in ("loss", ABSENT) else (),
 }
 
 # What every cell is about, if it compares what they speak of.
-_ALWAYS = ("VALUE-8", "GRAD-1", "SHAPE-3", "ACC-3", "ACC-5", "ACC-6")
+_ALWAYS = ("VALUE-8", "GRAD-1", "SHAPE-3", "DIFF-12", "ACC-3", "ACC-5", "ACC-6")
 _HARD = {"token": ("VALUE-1",), "weighted": ("VALUE-1", "VALUE-5", "VALUE-6"), "dense": ("VALUE-7",)}
 
 _PLAIN = {
@@ -122,14 +124,14 @@ def broken(cell: Cell, subject: str, *, is_small: bool) -> tuple[str, ...]:
     ]
     way = {"given", "derivative", "transform", "cotangent", "batch"}
     found = [clause for clause in dict.fromkeys(special) if subject in SUBJECTS[clause] or _is_way(cell, clause, way)]
-    plain = {"dense": "VALUE-7"}.get(cell["function"], "VALUE-1") if subject == "loss" else _PLAIN.get(subject, "VALUE-1")
+    plain = (
+        {"dense": "VALUE-7"}.get(cell["function"], "VALUE-1") if subject == "loss" else _PLAIN.get(subject, "VALUE-1")
+    )
     return tuple(clause for clause in found if clause in clauses_about(cell)) or (plain,)
 
 
 def _is_way(cell: Cell, clause: str, axes: set[str]) -> bool:
-    return any(
-        cell[axis] not in (AXES[axis][0], ABSENT) and clause in _BY_AXIS[axis](cell[axis]) for axis in axes
-    )
+    return any(cell[axis] not in (AXES[axis][0], ABSENT) and clause in _BY_AXIS[axis](cell[axis]) for axis in axes)
 
 
 ALL = tuple(

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lossproof.conformance._covered import covered
 from lossproof.conformance._clauses import CLAUSES, GROUPS
+from lossproof.conformance._covered import covered
 from lossproof.conformance._record import unit
 from lossproof.conformance._request import Request
 from lossproof.conformance._result import (
@@ -68,7 +68,8 @@ def print_summary(
     if coverage:
         cells, pairs = coverage["cells"], coverage["pairs"]
         console.print(
-            f"coverage: {pairs['judged']} of {pairs['model']} pairs of values in {cells['pass'] + cells['fail']} cells; "
+            f"coverage: {pairs['judged']} of {pairs['model']} pairs of values, "
+            f"in {cells['pass'] + cells['fail']} cells; "
             f"{pairs['unsupported']} pairs in {cells['unsupported']} cells that {request.target} does not support",
             soft_wrap=True,
         )

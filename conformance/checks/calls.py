@@ -55,7 +55,9 @@ def _cells(run: Run) -> Iterator[Cell]:
     dense = run.takes_dense_targets
     done = set()
     function = _SHORT[run.function]
-    cells = triples(function) if run.level == "exhaustive" else (c for c in stored(run.level) if c["function"] == function)
+    cells = (
+        triples(function) if run.level == "exhaustive" else (c for c in stored(run.level) if c["function"] == function)
+    )
     for number, cell in enumerate(cells):
         declared = run.target.dtypes
         heir = cell["logits"] if cell["logits"] in declared else declared[number % len(declared)]
@@ -63,10 +65,11 @@ def _cells(run: Run) -> Iterator[Cell]:
             heir = run.dtype
         if heir != run.dtype:
             continue
-        cell = {**cell, "logits": heir}
-        kept = adapted(cell, run.target, offer, dense=dense)
+        kept = adapted({**cell, "logits": heir}, run.target, offer, dense=dense)
         if kept is None:
-            run.tally.cells.append({"cell": dict(cell), "verdict": "unsupported", "reason": "the target has no such call"})
+            run.tally.cells.append(
+                {"cell": dict(cell), "verdict": "unsupported", "reason": "the target has no such call"}
+            )
         elif tuple(kept.values()) not in done:
             done.add(tuple(kept.values()))
             yield kept

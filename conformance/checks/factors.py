@@ -245,7 +245,11 @@ def _agree(run: Run, cell: Cell, factor: Any, batch: Batch, found: Any, weights:
         expects(answer is not None, f"{name} must not be None; {described}")
         array, known = np.asarray(answer), as_pairs(right)
         summed = name == "the factor" and cell["factor"] != "NUM_TOTAL_TARGET_TOKENS"
-        size = known.magnitude if name == "weights" else np.sum(np.abs(given if not averaged else as_pairs(exact.weights).high))
+        size = (
+            known.magnitude
+            if name == "weights"
+            else np.sum(np.abs(given if not averaged else as_pairs(exact.weights).high))
+        )
         bound = sum_bound(size, given.size if summed else given.shape[-1]) if summed or averaged else np.zeros(())
         if array.dtype.name in ("bfloat16", "float16"):
             bound = with_final_rounding(np.broadcast_to(bound, known.high.shape), known.magnitude, array.dtype.name)

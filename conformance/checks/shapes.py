@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from lossproof.conformance._case import DENSE, DTYPES, FURTHER, TOKEN, WEIGHTED, Case
-from lossproof.conformance._charges import DERIVATIVE_TYPES, LOSS, REFUSAL, VALUE_TYPES
-from lossproof.conformance._draw import Options, make, unit_cotangents
+from lossproof.conformance._charges import LOSS, REFUSAL
+from lossproof.conformance._draw import make
 from lossproof.conformance._judge import Violation
-from lossproof.conformance._run import Run, argument_dtype, expects
+from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import check
 from lossproof.conformance.targets import Unsupported
 
@@ -127,20 +127,7 @@ def input_types(run: Run) -> None:
     _refuses(run, TypeError, ("bool",), {"targets": np.zeros(tokens, bool)})
     if run.has("weights"):
         _refuses(run, TypeError, ("complex64",), {"weights": np.zeros(tokens, np.complex64)})
-    _every_integer_type(run)
     _targets_beyond_32_bits(run)
-    if run.has("weights"):
-        _every_weight_type(run)
-
-
-def _every_integer_type(run: Run) -> None:
-    logits = np.random.default_rng(0).normal(size=run.nearest((3, 257))).astype(np.float32)
-    taken = run.target.limits.targets
-    for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"):
-        if taken and name not in taken:
-            continue
-        targets = np.resize(np.array([0, 1, 100], name), logits.shape[:-1])
-        run.check_values(Case(run.function, {"logits": logits, "targets": targets}), ["loss"])
 
 
 def _targets_beyond_32_bits(run: Run) -> None:
@@ -151,40 +138,6 @@ def _targets_beyond_32_bits(run: Run) -> None:
     logits = np.zeros(run.nearest((2, 3)), np.float32)
     inputs = {"logits": logits, "targets": np.resize(np.array([2**32 + 1, 1], np.int64), logits.shape[:-1])}
     run.check_values(Case(run.function, inputs), ["loss"])
-
-
-def _every_weight_type(run: Run) -> None:
-    logits = np.random.default_rng(0).normal(size=run.nearest((3, 4))).astype(np.float32)
-    for name in ("bool", "int32", "float16", "bfloat16", "float32"):
-        weights = np.resize(np.array([1, 0, 1]).astype(DTYPES.get(name, name)), logits.shape[:-1])
-        targets = np.resize(np.array([0, 1, 3], np.int32), logits.shape[:-1])
-        run.check_values(Case(run.function, {"logits": logits, "targets": targets, "weights": weights}), ["loss"])
-
-
-@check("shapes.output_types", "SHAPE-3", "DIFF-12", dtypes=tuple(DTYPES), is_quick=False)
-def output_types(run: Run) -> None:
-    """Values are float32 (float64); a gradient is of its argument's type."""
-    run.require(outputs=["loss"])
-
-    def examine(case: Case) -> None:
-        for name, value in run.values(case).items():
-            found = value.dtype.name
-            expects(
-                found == case.carried,
-                f"{name} of {case.dtype} logits must be {case.carried}, got {found}; {case.describe()}",
-                VALUE_TYPES,
-            )
-            run.charge(VALUE_TYPES)
-        _, gradients = run.differentiate(case, unit_cotangents(case))
-        for name, gradient in gradients.items():
-            wanted, found = argument_dtype(case, name), gradient.dtype.name
-            said = f"the derivative by {name} must be {wanted}, got {found}; {case.describe()}"
-            expects(found == wanted, said, DERIVATIVE_TYPES)
-            run.charge(DERIVATIVE_TYPES)
-        run.tally.cases += 1
-
-    options = Options(weights=run.has("weights"), z_loss=run.has("z_loss"))
-    run.explore(run.cases(options, shapes=[(2, 3, 5)]), examine, 0.2)
 
 
 @check("shapes.empty_batch", "SHAPE-4", dtypes=tuple(DTYPES))

@@ -53,7 +53,9 @@ class Model:
                 return False
         return True
 
-    def completed(self, row: Sequence[str | None], order: Sequence[int], rank: "Rank | None" = None) -> list[str] | None:
+    def completed(
+        self, row: Sequence[str | None], order: Sequence[int], rank: "Rank | None" = None
+    ) -> list[str] | None:
         """A cell with these values, the other axes filled in this order; None if there is none."""
         left = [axis for axis in order if row[axis] is None]
         chosen = list(row)
@@ -168,6 +170,7 @@ class Rank:
             for other, value in enumerate(row)
             if value is not None and other != axis
         ]
+
         def gain(value: str) -> tuple[int, float]:
             lines = self._missing[self._model.number(names[axis], value)]
             useful = lines[chosen].sum() if self._strength == 2 else lines[np.ix_(chosen, chosen)].sum()

@@ -19,7 +19,15 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "tokens": ("int32", "uint8", "int64", "int16", "uint32", "with negative ones"),
     "weights": (ABSENT, "float32", "bfloat16", "float16", "float64", "bool", "int32", "int8"),
     "weighing": (ABSENT, "ordinary", "zeros", "negative", "of all sizes", "empty rows"),
-    "segments": (ABSENT, "short", "as long as the row", "of one token", "ids come again", "padding in front", "large ids"),
+    "segments": (
+        ABSENT,
+        "short",
+        "as long as the row",
+        "of one token",
+        "ids come again",
+        "padding in front",
+        "large ids",
+    ),
     "segment type": (ABSENT, "int32", "int64", "uint8", "int16"),
     "further keys": ("none", "some"),
     "given": ("numpy", "jax", "fortran", "strided", "read-only"),
@@ -34,8 +42,16 @@ RULES: tuple[Rule, ...] = (
     Rule(("weights", "weighing"), lambda w, v: w != "float16" or v != "of all sizes", "beyond the type"),
     Rule(("segments", "segment type"), lambda s, t: (s == ABSENT) == (t == ABSENT), "no segments"),
     Rule(("segments", "segment type"), lambda s, t: s != "large ids" or t in ("int32", "int64"), "beyond the type"),
-    Rule(("shape", "segments", "segment type"), lambda h, s, t: t != "uint8" or s != "of one token" or h != "2x300", "ids"),
-    Rule(("transform", "given"), lambda t, g: t != "vmap" or g in ("numpy", "jax"), "the transform makes arrays of its own"),
+    Rule(
+        ("shape", "segments", "segment type"),
+        lambda h, s, t: t != "uint8" or s != "of one token" or h != "2x300",
+        "ids",
+    ),
+    Rule(
+        ("transform", "given"),
+        lambda t, g: t != "vmap" or g in ("numpy", "jax"),
+        "the transform makes arrays of its own",
+    ),
     Rule(("transform", "shape"), lambda t, h: t != "vmap" or "x" in h, "no axis to map over"),
 )
 

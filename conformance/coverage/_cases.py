@@ -31,8 +31,8 @@ class Calls:
 
     Attributes:
       way: how they are made.
-      cases: their inputs: as the cell says; then with other numbers of the same kind, nothing masked or special, so that
-        one feature does not hide what another does wrong.
+      cases: their inputs: as the cell says; then with other numbers of the same kind, nothing masked or special, so
+        that one feature does not hide what another does wrong.
       directions: of their derivatives.
     """
 
@@ -158,7 +158,7 @@ def _hard(cell: Cell, rng: np.random.Generator, tokens: int, logits: Array) -> A
         targets[outside] = classes
     elif place == "far":
         largest = int(np.iinfo(dtype).max)
-        beyond = classes + 65536 if classes + 65536 <= largest else largest
+        beyond = min(classes + 65536, largest)
         targets[outside] = largest if largest < 2**33 and rng.uniform() < 0.5 else beyond
     elif place == "beyond 32 bits":
         targets[outside] += 2**32 * rng.integers(1, 4)
@@ -198,7 +198,9 @@ def _masked(cell: Cell, rng: np.random.Generator, logits: Array, targets: Array)
     patterns: Mapping[str, Callable[[], Array]] = {
         "none": lambda: np.zeros((tokens, classes), bool),
         "some": lambda: rng.uniform(size=(tokens, classes)) < 0.3,
-        "first block": lambda: np.broadcast_to(column < max(block, classes // 2 if classes < 128 else block), logits.shape),
+        "first block": lambda: np.broadcast_to(
+            column < max(block, classes // 2 if classes < 128 else block), logits.shape
+        ),
         "whole blocks": lambda: np.broadcast_to(column // block % 2 == 1, logits.shape),
         "all but one": lambda: np.broadcast_to(column != classes // 2, logits.shape),
     }
@@ -265,7 +267,9 @@ def _special(cell: Cell, rng: np.random.Generator, logits: Array, targets: Array
         logits[token, finite] = (sign * 2.0**exponent * np.resize(pattern, classes))[finite]
     else:
         finite = np.isfinite(logits[token])
-        smallest = float(np.finfo(DTYPES[cell["logits"]]).smallest_normal) if cell["logits"] != "bfloat16" else 2.0**-126
+        smallest = (
+            float(np.finfo(DTYPES[cell["logits"]]).smallest_normal) if cell["logits"] != "bfloat16" else 2.0**-126
+        )
         palette = rng.uniform(-1, 1, min(classes, _LOGITS)) * smallest
         logits[token, finite] = rng.choice(palette, classes)[finite]
     return logits.astype(DTYPES[cell["logits"]]).astype(np.float64)
@@ -278,7 +282,9 @@ def _directions(cell: Cell, way: Way, case: Case, rng: np.random.Generator, outp
         pulls = 2 if way.derivative == "vjp twice" else 1
         return Directions(tuple(_cotangents(cell, case, rng, outputs) for _ in range(pulls)))
     if way.derivative == "jvp":
-        named = [name for name, value in case.inputs.items() if isinstance(value, np.ndarray) and value.dtype.name in FORMATS]
+        named = [
+            name for name, value in case.inputs.items() if isinstance(value, np.ndarray) and value.dtype.name in FORMATS
+        ]
         shapes = {name: np.shape(case.inputs[name]) for name in (*named, *way.traced(case.inputs))}
         wide = case.logits.shape
         return Directions(
@@ -295,7 +301,9 @@ def _cotangents(cell: Cell, case: Case, rng: np.random.Generator, outputs: tuple
         chosen = further
     elif cell["cotangent"] != "together":
         place = OUTPUTS_IN_PLACE[cell["cotangent"]]
-        chosen = tuple(name for name in outputs if name in ("loss", "z_loss", ("log_z", "weight_sum")[case.function == WEIGHTED]))
+        chosen = tuple(
+            name for name in outputs if name in ("loss", "z_loss", ("log_z", "weight_sum")[case.function == WEIGHTED])
+        )
         chosen = tuple(name for name in chosen if {"loss": 0, "z_loss": 1}.get(name, 2) == place)
     return {name: _eighths(rng, shape) for name in chosen}
 
@@ -319,14 +327,20 @@ def simplified(cell: Cell, axis: str, value: str) -> dict[str, str]:
     """
     changed = {**cell, axis: value}
     if axis in SCALARS:
-        changed[f"{axis} form"] = ABSENT if value == ABSENT else "float" if changed[f"{axis} form"] == ABSENT else changed[f"{axis} form"]
+        changed[f"{axis} form"] = (
+            ABSENT if value == ABSENT else "float" if changed[f"{axis} form"] == ABSENT else changed[f"{axis} form"]
+        )
     if axis == "targets" and is_dense(value) != (changed["place"] in MASSES):
         changed["place"] = "any sum" if is_dense(value) else "random"
     if axis == "weights":
-        changed["weighing"] = ABSENT if value == ABSENT else "ordinary" if changed["weighing"] == ABSENT else changed["weighing"]
+        changed["weighing"] = (
+            ABSENT if value == ABSENT else "ordinary" if changed["weighing"] == ABSENT else changed["weighing"]
+        )
     if axis == "derivative":
         pulled = value in ("vjp", "vjp twice")
-        changed["cotangent"] = ABSENT if not pulled else "loss" if changed["cotangent"] == ABSENT else changed["cotangent"]
+        changed["cotangent"] = (
+            ABSENT if not pulled else "loss" if changed["cotangent"] == ABSENT else changed["cotangent"]
+        )
     return changed
 
 

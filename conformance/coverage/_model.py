@@ -107,7 +107,10 @@ def _whole(value: str, form: str) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
-    *(Rule((name, f"{name} form"), _whole, "an argument has a form if it is given; an int is whole") for name in _SCALARS),
+    *(
+        Rule((name, f"{name} form"), _whole, "an argument has a form if it is given; an int is whole")
+        for name in _SCALARS
+    ),
     Rule(("targets", "place", "classes"), _fits, "the type holds no such number"),
     Rule(("function", "targets"), lambda f, t: f != "dense" or is_dense(t), "the function takes dense targets alone"),
     Rule(
@@ -197,11 +200,15 @@ RULES: tuple[Rule, ...] = (
     Rule(("transform", "given"), lambda t, g: t != "donated" or g == "jax", "buffers of the framework are donated"),
     Rule(("transform", "place"), lambda t, p: p != "beyond 32 bits" or t == "eager", "compiled calls take 32 bits"),
     Rule(("given", "place"), lambda g, p: p != "beyond 32 bits" or g not in ("jax", "list"), "those have 32 bits"),
-    Rule(("given", "transform", "derivative"), lambda g, t, d: g != "list" or (t, d) == ("eager", "values"), "no arrays"),
+    Rule(
+        ("given", "transform", "derivative"), lambda g, t, d: g != "list" or (t, d) == ("eager", "values"), "no arrays"
+    ),
     Rule(("given", "logits"), lambda g, x: g != "list" or x == "float32", "lists have no type"),
     Rule(("given", "targets"), lambda g, t: g != "list" or t in ("int32", "dense float32"), "lists have no type"),
     Rule(
-        ("given", "weights"), lambda g, w: g != "list" or w in (ABSENT, "float32", "bool", "int32"), "lists have no type"
+        ("given", "weights"),
+        lambda g, w: g != "list" or w in (ABSENT, "float32", "bool", "int32"),
+        "lists have no type",
     ),
     Rule(("given", "batch"), lambda g, b: g != "list" or tokens(b) > 0, "empty lists have no shape"),
     Rule(("given", "classes"), lambda g, v: g != "list" or int(v) < 1000, "more than one writes down"),

@@ -40,7 +40,9 @@ def adapted(cell: Cell, target: Target, offer: Offer, *, dense: bool) -> dict[st
         wanted["transform"] = "jit"
     for axis, offered in (("transform", target.transforms), ("derivative", target.derivatives)):
         if wanted[axis] not in offered:
-            wanted = simplified(wanted, axis, "eager" if axis == "transform" else "vjp" if "vjp" in offered else "values")
+            wanted = simplified(
+                wanted, axis, "eager" if axis == "transform" else "vjp" if "vjp" in offered else "values"
+            )
     if wanted["cotangent"] == "further" and wanted["also"] == ABSENT:
         wanted["cotangent"] = "loss"
     if wanted["cotangent"] in ("z_loss", "third") and len(offer.outputs) < 3:

@@ -15,6 +15,7 @@ from lossproof.conformance.coverage._model import AXES, CORE, MANNER, MEANING, C
 
 ROWS = "rows.json"
 
+
 @functools.cache
 def stored(level: str) -> tuple[Cell, ...]:
     """The cells of a level.
@@ -26,9 +27,7 @@ def stored(level: str) -> tuple[Cell, ...]:
     if content["axes"] != {name: list(values) for name, values in AXES.items()}:
         raise ValueError(f"{ROWS} is of another model: run python -m {__package__}")
     names = list(AXES)
-    return tuple(
-        {name: AXES[name][index] for name, index in zip(names, row, strict=True)} for row in content[level]
-    )
+    return tuple({name: AXES[name][index] for name, index in zip(names, row, strict=True)} for row in content[level])
 
 
 def triples(function: str) -> Iterator[Cell]:

@@ -106,7 +106,9 @@ def _body(target: "JaxTarget", way: Way, case: Case) -> Body:
             return found | integers, pulled
         if way.derivative == "jvp":
             zeros = {name: jnp.zeros(np.shape(value), _type_of(value)) for name, value in floats.items()}
-            found, moved, integers = jax.jvp(by_derivative(others), (floats,), (zeros | along["tangents"],), has_aux=True)
+            found, moved, integers = jax.jvp(
+                by_derivative(others), (floats,), (zeros | along["tangents"],), has_aux=True
+            )
             return found | integers, [moved]
 
         def loss(changed: Tree) -> Any:
@@ -172,7 +174,10 @@ def _split(way: Way, body: Body, floats: Tree, others: Tree, along: Tree) -> tup
 def _mapped(way: Way, body: Body, cases: Sequence[Case], directions: Sequence[Directions]) -> list[Answer]:
     """The calls at once, along a new axis in front of what differs between them."""
     names = way.mapped(cases[0].inputs)
-    made = [(*_arguments(way, case, _arrays(case)), _typed(case, along)) for case, along in zip(cases, directions, strict=True)]
+    made = [
+        (*_arguments(way, case, _arrays(case)), _typed(case, along))
+        for case, along in zip(cases, directions, strict=True)
+    ]
     stacked = jax.tree.map(lambda *each: jnp.stack([jnp.asarray(one) for one in each]), *made)
     (floats, others, along) = stacked
     alone = made[0]

@@ -18,8 +18,8 @@ class Way:
     """How a call is made.
 
     Attributes:
-      transform: "jit", "eager", "vmap" (of all arrays), "vmap logits" (targets, weights, scalars), "scan", "checkpoint",
-        "donated", "devices" (tokens spread over them), "split" (classes), "x64".
+      transform: "jit", "eager", "vmap" (of all arrays), "vmap logits" (targets, weights, scalars), "scan",
+        "checkpoint", "donated", "devices" (tokens spread over them), "split" (classes), "x64".
       derivative: "values", "vjp", "vjp twice" (the same linearisation), "jvp", "forward over reverse", "reverse over
         forward", "mixed".
       given: what arrays come as: "numpy", "jax", "fortran", "strided", "read-only", "big-endian", "list".

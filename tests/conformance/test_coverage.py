@@ -16,7 +16,10 @@ from lossproof.conformance.coverage._model import CORE, Rule
 from lossproof.conformance.coverage._stored import pairs, stored, stored_batches, written
 
 SMALL = {"a": ("0", "1", "2"), "b": ("0", "1"), "c": ("0", "1", "2", "3"), "d": ("0", "1")}
-APART = (Rule(("a", "b"), lambda a, b: a != "2" or b == "0", "apart"), Rule(("b", "c", "d"), lambda *v: v != ("1",) * 3, "x"))
+APART = (
+    Rule(("a", "b"), lambda a, b: a != "2" or b == "0", "apart"),
+    Rule(("b", "c", "d"), lambda *v: v != ("1",) * 3, "x"),
+)
 
 
 @pytest.mark.parametrize("strength", [2, 3])
