@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from lossproof.conformance._case import DENSE, OUTPUTS, Case
-from lossproof.conformance._charges import BY_LOGITS, JVP, MIXED, ORDERS, TOGETHER, TRANSFORMS, cotangent_of, plain
+from lossproof.conformance._charges import (
+    BY_LOGITS,
+    JVP,
+    MIXED,
+    ORDERS,
+    TOGETHER,
+    TRANSFORMS,
+    cotangent_of,
+    plain,
+)
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._draw import make
 from lossproof.conformance._judge import Violation
