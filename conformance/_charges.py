@@ -124,6 +124,7 @@ assert set(SUBJECTS) == set(CLAUSES)
 
 # What a clause speaks of besides, as far as a target offers it: a pass does not need it, a deviation breaks the clause.
 _ALSO: Mapping[str, tuple[str, ...]] = {
+    "SHAPE-1": _RESULTS,
     "SHAPE-4": (LOG_Z,),
     "SHAPE-5": (LOSS,),
     "VALUE-7": (Z,),

@@ -7,15 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from lossproof.conformance._case import DENSE, OUTPUTS, Case
-from lossproof.conformance._charges import BY_LOGITS, JVP, MIXED, ORDERS, TOGETHER, TRANSFORMS, cotangent_of, plain
+from lossproof.conformance._charges import (
+    BY_LOGITS,
+    JVP,
+    MIXED,
+    ORDERS,
+    TOGETHER,
+    TRANSFORMS,
+    cotangent_of,
+    plain,
+)
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._draw import make
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run
 from lossproof.conformance.targets import Target
 
-# Clauses of plain calls, and those of accuracy, which a large error breaks, too.
-_BASE = {"VALUE-1", "VALUE-7", "VALUE-8", "GRAD-1", *(clause for clause in CLAUSES if clause.startswith("ACC-"))}
+# Clauses of plain calls, real text among them, and those of accuracy, which a large error breaks, too.
+_BASE = {"VALUE-1", "VALUE-7", "VALUE-8", "VALUE-10", "GRAD-1", *(clause for clause in CLAUSES if clause.startswith("ACC-"))}
 _ORDINARY = 50.0  # logits beyond are replaced
 _PLENTY = (4, 16)  # the shape where a case has no token, or a single class
 
