@@ -155,9 +155,9 @@ BENIGN = (
         "dot_product",
         (),
         "the terms of the loss are multiplied and added by one dot product, which may fuse the two",
-        "    terms = jnp.where(q == 0, 0, q * shortfall)\n    return 2 * jnp.sum(terms, axis=-1) + z, z, lse",
+        "    terms = jnp.where(q == 0, 0, q * shortfall)\n    return (2 * jnp.sum(terms, axis=-1) +",
         '    terms = jnp.einsum("...v,...v->...", q, jnp.where(q == 0, 0, shortfall))\n'
-        "    return 2 * terms + z, z, lse",
+        "    return (2 * terms +",
         functions=_ROWS,
     ),
     Edit(
