@@ -30,6 +30,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "transformed": ("cotangents", "transform"),
     "split": ("cotangents", "devices"),
     "mixed": ("vector",),
+    "perform": ("cotangents", "tangents", "vector", "way"),
 }
 MOST = 4  # calls of a draw that are kept
 LARGEST = 2**16  # elements of an array that are written down; larger ones are told by their hash
@@ -54,6 +55,11 @@ class Call:
     @classmethod
     def of(cls, method: str, *arguments: Any) -> "Call":
         """The call of a target's method with these arguments."""
+        if method == "perform":
+            way, cases, (along, *_) = arguments
+            pulled = along.cotangents[0] if along.cotangents else {}
+            how = f"{way.transform}, {way.derivative}, given as {way.given}"
+            return cls(method, cases[0], dict(zip(METHODS[method], (pulled, along.tangents, along.vector, how), strict=True)))
         case, *rest = arguments
         if method == "call":
             return cls(method, Case(case, dict(rest[0]), traced=False))
@@ -63,7 +69,7 @@ class Call:
         """As plain data, numbers as in golden vectors."""
         further = dict(self.further)
         split = further.pop("devices", None)
-        words = [further.pop(name) for name in ("order", "transform") if name in further]
+        words = [further.pop(name) for name in ("order", "transform", "way") if name in further]
         words += [_words(split)] if split else []
         vector = further.pop("vector", None)
         return {

@@ -146,6 +146,8 @@ class Looking:
                 self._deviates(f"{_charges.TYPES} of derivatives", message, case)
             self._count(f"{_charges.TYPES} of derivatives")
         alone = next(iter(cotangents)) if len(cotangents) == 1 else ""
+        # STATE-3 speaks of rows of the logits gradient, not of what adds up over tokens of which one is undefined.
+        silent = SCALARS if np.any(np.isnan(exact_values(exact, run.convention)["loss"].high)) else ()
         for grade in ("A", "C"):
             bounds = run.bounds(exact, grade).gradients(cotangents)
             if case.also:
@@ -158,6 +160,7 @@ class Looking:
                     with_final_rounding(bounds[name], right[name].magnitude, self._type_of(case, name)),
                 )
                 for name, value in gradients.items()
+                if name not in silent
             }
             if self._compare("gradients", case, arrays, grade):
                 break
@@ -177,14 +180,16 @@ class Looking:
                 shape = () if exact.function == WEIGHTED else one.logits.shape[:-1]
                 cotangents = {output: np.ones(shape)}
                 right = exact_gradients(one, cotangents, run.convention)
-                known = float(np.sum([dot(right[name], tangent) for name, tangent in tangents.items()]))
+                # The sum of the weights is no function of the logits, whatever these are.
+                moving = {n: t for n, t in tangents.items() if output != "weight_sum" or n == "weights"}
+                known = float(np.sum([dot(right[name], tangent) for name, tangent in moving.items()]))
                 bounds = run.bounds(one, "C")
                 allowed = bounds.gradients(cotangents)
                 if one.also:
                     further = run.of_further(one, "C").gradients(cotangents)
                     allowed = allowed | {name: allowed[name] + bound for name, bound in further.items()}
                 sizes = {name: gradient.magnitude for name, gradient in right.items()}
-                bound = bounds.jvp(allowed, sizes, tangents)
+                bound = bounds.jvp(allowed, sizes, moving)
                 actual = value if index is None else value[index]
                 arrays = {"jvp": (np.asarray(actual), _alone(known), np.asarray(bound))}
                 self._compare("gradients", case, arrays, "C", f"the derivative of {output} along tangents")

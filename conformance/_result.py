@@ -54,6 +54,7 @@ class Result:
       call: its inputs as golden vectors write them; empty where these have no place for it.
       histogram: for "values" and "gradients", how many arrays fell into each bin of utilisation.
       survey: what a unit that measures has found.
+      coverage: the cells of the model that it looked at, each with its verdict.
       calls: those that a failure happened on, whole; the last one last.
       seconds: how long it took.
     """
@@ -70,6 +71,7 @@ class Result:
     call: Mapping[str, Any] = field(default_factory=dict)
     histogram: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     survey: Mapping[str, Any] = field(default_factory=dict)
+    coverage: Mapping[str, Any] = field(default_factory=dict)
     calls: Sequence[Mapping[str, Any]] = ()
     seconds: float = field(default=0.0, compare=False)
 

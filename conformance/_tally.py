@@ -1,6 +1,7 @@
 """What a unit has seen: how many cases, how much of the bounds they used, and the worst of them."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ class Tally:
       call: the same, where it is known as a `Case`.
       histogram: of the shares, for each of the two; the bins are those of `Result`.
       survey: what a unit that measures has found.
+      cells: of the model that were looked at, with their verdicts.
+      compared: how many arrays were compared for each clause, by subject.
     """
 
     cases: int = 0
@@ -28,6 +31,15 @@ class Tally:
     call: Case | None = None
     histogram: dict[str, dict[str, int]] = field(default_factory=dict)
     survey: dict[str, Any] = field(default_factory=dict)
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    batches: list[dict[str, Any]] = field(default_factory=list)
+    compared: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def charge(self, clauses: Iterable[str], subject: str, count: int = 1) -> None:
+        """Notes comparisons that count for clauses."""
+        for clause in clauses:
+            subjects = self.compared.setdefault(clause, {})
+            subjects[subject] = subjects.get(subject, 0) + count
 
     def add(self, quantity: str, share: float, description: str, call: Case | None = None) -> None:
         """Notes the utilisation of one array; after the first violation nothing, as shrinking only repeats it."""

@@ -128,6 +128,7 @@ def run_unit(
         question(run.tally.call) if run.tally.call else {},
         run.tally.histogram,
         run.tally.survey,
+        {"cells": run.tally.cells} if run.tally.cells else {},
         run.calls.to_json() if verdict in {FAIL, ERROR} else (),
         time.perf_counter() - started,
     )

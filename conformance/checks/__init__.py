@@ -2,6 +2,7 @@
 
 from lossproof.conformance.checks import (
     accuracy as accuracy,
+    calls as calls,
     factors as factors,
     gradients as gradients,
     invariances as invariances,

@@ -1,6 +1,7 @@
 """NORM: normalising factors."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,11 @@ from lossproof.conformance._exact import Exact, as_pairs
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import check
-from lossproof.reference.bounds import sum_bound
+from lossproof.conformance.coverage._batches import AXES as BATCH_AXES, batch_of
+from lossproof.conformance.coverage._model import Cell
+from lossproof.conformance.coverage._stored import stored_batches
+from lossproof.conformance.targets import Unsupported
+from lossproof.reference.bounds import sum_bound, with_final_rounding
 
 NAMES = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
 ONE = ["float32"]
@@ -194,3 +199,41 @@ def packed(run: Run) -> None:
     """Each packed sequence's weights sum to 1, whatever lies beside it in the row."""
     run.target.offer(FACTOR)
     run.explore(_batches(packed=True), lambda batch: _agrees(run, "AVERAGE_PER_SEQUENCE", batch), 2)
+
+
+@check("factors.pairs", "NORM-2", "NORM-3", "NORM-4", "NORM-5", "NORM-6", "NORM-7", functions=[FACTOR], dtypes=ONE)
+def pairs(run: Run) -> None:
+    """Whatever two features of a batch meet: the cells of a covering array."""
+    run.target.offer(FACTOR)
+    for cell in stored_batches():
+        run.calls.begin_draw()
+        factor, batch = batch_of(cell, run.seed)
+        entry: dict[str, Any] = {"cell": dict(cell), "verdict": "pass"}
+        run.tally.batches.append(entry)
+        try:
+            found, weights = run.ask(FACTOR, partial(run.target.factor, cell, factor, batch))
+            _agree(run, cell, factor, batch, found, weights)
+        except Unsupported as reason:
+            entry |= {"verdict": "unsupported", "reason": str(reason)}
+        run.tally.cases += entry["verdict"] == "pass"
+
+
+def _agree(run: Run, cell: Cell, factor: Any, batch: Batch, found: Any, weights: Any) -> None:
+    """As `agrees`, but that results may have been rounded to the type of the weights at last."""
+    exact = reference.get_loss_normalizing_factor_and_weights(factor, batch)
+    words = [value for axis, value in cell.items() if value != BATCH_AXES[axis][0]]
+    described = f"{factor} where {', '.join(words) or 'all is plain'}"
+    given = np.asarray(batch.get("decoder_loss_weights", batch["decoder_target_tokens"] > 0), np.float64)
+    averaged = cell["factor"] == "AVERAGE_PER_SEQUENCE"
+    for name, answer, right in (("weights", weights, exact.weights), ("the factor", found, exact.factor)):
+        if right is None:
+            expects(answer is None, f"{name} must be None, got {answer}; {described}")
+            continue
+        expects(answer is not None, f"{name} must not be None; {described}")
+        array, known = np.asarray(answer), as_pairs(right)
+        summed = name == "the factor" and cell["factor"] != "NUM_TOTAL_TARGET_TOKENS"
+        size = known.magnitude if name == "weights" else np.sum(np.abs(given if not averaged else as_pairs(exact.weights).high))
+        bound = sum_bound(size, given.size if summed else given.shape[-1]) if summed or averaged else np.zeros(())
+        if array.dtype.name in ("bfloat16", "float16"):
+            bound = with_final_rounding(np.broadcast_to(bound, known.high.shape), known.magnitude, array.dtype.name)
+        run.judge_array("values", name, array, known, bound, described)

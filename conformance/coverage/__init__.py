@@ -8,4 +8,5 @@ from lossproof.conformance.coverage._model import (
     ABSENT as ABSENT,
     AXES as AXES,
     Cell as Cell,
+    broken_rule as broken_rule,
 )

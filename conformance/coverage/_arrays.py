@@ -8,12 +8,13 @@ minutes for each array.
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
-from lossproof.conformance.coverage._model import RULES, Cell
+from lossproof.conformance.coverage._model import RULES, Cell, Rule
 
 _CANDIDATES = 12  # cells that are tried for each that is taken
 
@@ -23,15 +24,17 @@ class Model:
 
     Args:
       axes: values by axis; a subset of the model's, in its order.
+      rules: what a cell must satisfy.
     """
 
-    def __init__(self, axes: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, axes: Mapping[str, Sequence[str]], rules: Sequence[Rule] = RULES) -> None:
+        self._rule: Sequence[Rule] = rules
         self.axes: dict[str, tuple[str, ...]] = {name: tuple(values) for name, values in axes.items()}
         self.names: list[str] = list(self.axes)
         self._values = [(axis, value) for axis, name in enumerate(self.names) for value in self.axes[name]]
         self._number = {(self.names[axis], value): number for number, (axis, value) in enumerate(self._values)}
         self._rules: list[list[tuple[tuple[int, ...], int]]] = [[] for _ in self.names]
-        for number, rule in enumerate(RULES):
+        for number, rule in enumerate(rules):
             if all(name in self.axes for name in rule.axes):
                 places = tuple(self.names.index(name) for name in rule.axes)
                 for place in set(places):
@@ -46,7 +49,7 @@ class Model:
                 continue
             key = (number, given)
             if key not in self._verdicts:
-                self._verdicts[key] = bool(RULES[number].holds(*given))
+                self._verdicts[key] = bool(self._rule[number].holds(*given))
             if not self._verdicts[key]:
                 return False
         return True
@@ -205,7 +208,26 @@ def covering_array(model: Model, strength: int, seed: int = 0, candidates: int =
             del left[combination]
             for ordered in itertools.permutations(combination):
                 missing[ordered] = False
-    return [model.cell(row) for row in rows]
+    return [model.cell(row) for row in _plainer(model, rows, strength)]
+
+
+def _plainer(model: Model, rows: list[list[str]], strength: int) -> list[list[str]]:
+    """The rows with the plain value of an axis wherever no combination is lost by it: less hides what else is wrong."""
+    counts = Counter(c for row in rows for c in itertools.combinations(model.numbers(row), strength))
+    for row in rows:
+        for axis, name in enumerate(model.names):
+            plain, had = model.axes[name][0], row[axis]
+            if had == plain:
+                continue
+            lost = [c for c in itertools.combinations(model.numbers(row), strength) if model.number(name, had) in c]
+            changed = [*row[:axis], plain, *row[axis + 1 :]]
+            if all(counts[c] > 1 for c in lost) and model.is_allowed(changed, axis):
+                counts.subtract(lost)
+                row[axis] = plain
+                counts.update(
+                    c for c in itertools.combinations(model.numbers(row), strength) if model.number(name, plain) in c
+                )
+    return rows
 
 
 def met(model: Model, cells: Sequence[Cell], strength: int) -> set[tuple[int, ...]]:

@@ -21,7 +21,7 @@ CAPS = {"small": 2.0, "large": 50.0}
 OUTPUTS_IN_PLACE = {"loss": 0, "z_loss": 1, "third": 2}
 
 # So many different tokens and logits there are in what is large; the reference computes equal ones once.
-_TOKENS, _LOGITS, _FEW = 13, 24, 66
+_TOKENS, _LOGITS, _FEW = 7, 24, 66
 _EDGES = (63, 64, 127, 128, 511, 512, 1023, 1024, 2047, 2048, 4095, 4096, 32767, 32768, 65535, 65536, 131071, 131072)
 
 
@@ -90,7 +90,7 @@ def _case(cell: Cell, rng: np.random.Generator) -> Case:
     function, dtype = FUNCTIONS[cell["function"]], cell["logits"]
     shape, classes = shape_of(cell["batch"]), int(cell["classes"])
     count = int(np.prod(shape, dtype=np.int64))
-    kinds = max(1, min(count, _TOKENS))
+    kinds = max(1, count if count <= _FEW else _TOKENS)
     logits = _logits(cell, rng, kinds, classes)
     targets = _dense(cell, rng, kinds, classes) if is_dense(cell["targets"]) else _hard(cell, rng, kinds, logits)
     logits, targets = _masked(cell, rng, logits, targets)
@@ -143,20 +143,14 @@ def _hard(cell: Cell, rng: np.random.Generator, tokens: int, logits: Array) -> A
     dtype = np.dtype(kind)
     highest = min(classes - 1, int(np.iinfo(dtype).max))
     targets = rng.integers(highest + 1, size=tokens).astype(np.int64)
-    edges = [edge for edge in _EDGES if edge <= highest] or [highest // 2]
+    edges = [0, highest, *(edge for edge in _EDGES if edge <= highest)]
     outside = np.arange(tokens) % 2 == 0
-    if place == "first":
-        targets[:] = 0
-    elif place == "last":
-        targets[:] = classes - 1
-    elif place == "edge":
-        targets = np.array(edges)[rng.integers(len(edges), size=tokens)]
-    elif place in ("maximum", "tied") and tokens:
+    if place == "edge":  # the first and the last one among the others
+        targets = np.array(edges)[(np.arange(tokens) + rng.integers(len(edges))) % len(edges)]
+    elif place == "tied":  # with another one at the maximum
         targets = np.minimum(np.argmax(logits, axis=-1), highest)
-        if place == "tied":
-            other = (targets + 1 + rng.integers(classes - 1, size=tokens)) % classes
-            top = np.max(logits, axis=-1)
-            logits[np.arange(tokens), other] = logits[np.arange(tokens), targets] = top
+        other = (targets + 1 + rng.integers(classes - 1, size=tokens)) % classes
+        logits[np.arange(tokens), other] = logits[np.arange(tokens), targets] = np.max(logits, axis=-1)
     elif place == "below":
         lowest = max(int(np.iinfo(dtype).min), -(2**31))  # compiled calls take 32 bits
         targets[outside] = rng.choice([-1, -classes if -classes >= lowest else -1, lowest], size=tokens)[outside]
@@ -231,7 +225,8 @@ def _weights(cell: Cell, rng: np.random.Generator, tokens: int) -> Array:
     kind, weighing = cell["weights"], cell["weighing"]
     dtype = np.dtype(DTYPES.get(kind, kind))
     whole = kind.startswith("int")
-    weights = rng.integers(1, 4, size=tokens) * 1.0 if whole else rng.integers(1, 17, size=tokens) / 8.0
+    few = rng.integers(1, 17, size=min(tokens, _TOKENS)) / 8.0
+    weights = rng.integers(1, 4, size=tokens) * 1.0 if whole else rng.choice(few, tokens) if tokens else np.zeros(0)
     if weighing == "huge":
         weights = weights * (2.0**12 if kind == "float16" else 2.0**90)
     if weighing == "tiny":
@@ -271,7 +266,8 @@ def _special(cell: Cell, rng: np.random.Generator, logits: Array, targets: Array
     else:
         finite = np.isfinite(logits[token])
         smallest = float(np.finfo(DTYPES[cell["logits"]]).smallest_normal) if cell["logits"] != "bfloat16" else 2.0**-126
-        logits[token, finite] = (rng.uniform(-1, 1, classes) * smallest)[finite]
+        palette = rng.uniform(-1, 1, min(classes, _LOGITS)) * smallest
+        logits[token, finite] = rng.choice(palette, classes)[finite]
     return logits.astype(DTYPES[cell["logits"]]).astype(np.float64)
 
 
@@ -284,8 +280,11 @@ def _directions(cell: Cell, way: Way, case: Case, rng: np.random.Generator, outp
     if way.derivative == "jvp":
         named = [name for name, value in case.inputs.items() if isinstance(value, np.ndarray) and value.dtype.name in FORMATS]
         shapes = {name: np.shape(case.inputs[name]) for name in (*named, *way.traced(case.inputs))}
-        return Directions(tangents={name: _eighths(rng, shape) for name, shape in shapes.items()})
-    return Directions(vector=_eighths(rng, case.logits.shape))
+        wide = case.logits.shape
+        return Directions(
+            tangents={name: (_row_by_row if shape == wide else _eighths)(rng, shape) for name, shape in shapes.items()}
+        )
+    return Directions(vector=_row_by_row(rng, case.logits.shape))
 
 
 def _cotangents(cell: Cell, case: Case, rng: np.random.Generator, outputs: tuple[str, ...]) -> dict[str, Array]:
@@ -302,8 +301,16 @@ def _cotangents(cell: Cell, case: Case, rng: np.random.Generator, outputs: tuple
 
 
 def _eighths(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Small exact numbers, none of them 0."""
-    return np.asarray(rng.integers(1, 9, shape) * rng.choice([-1, 1], shape) / 8.0)
+    """Small exact numbers, none of them 0; few different ones where there are many."""
+    most = 9 if np.prod(shape, dtype=np.int64) <= _FEW else 3
+    return np.asarray(rng.integers(1, most, shape) * rng.choice([-1, 1], shape) / 8.0)
+
+
+def _row_by_row(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """The same for arrays [..., V]: where there are many tokens, equal rows, so that equal tokens stay equal."""
+    if np.prod(shape[:-1], dtype=np.int64) <= _FEW:
+        return _eighths(rng, shape)
+    return np.broadcast_to(_eighths(rng, shape[-1:]), shape).copy()
 
 
 def simplified(cell: Cell, axis: str, value: str) -> dict[str, str]:

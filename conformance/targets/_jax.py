@@ -1,6 +1,7 @@
 """Targets written in JAX."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -9,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lossproof.conformance._case import KEYWORDS, SCALARS, WEIGHTED, Array, Case
+from lossproof.conformance._case import FACTOR, KEYWORDS, SCALARS, WEIGHTED, Array, Case
 from lossproof.conformance.coverage import AXES
 from lossproof.conformance.targets._devices import axis_names, on_split_classes, provide_devices, spread
 from lossproof.conformance.targets._jax_ways import perform
 from lossproof.conformance.targets._python import PythonTarget, target_code
-from lossproof.conformance.targets._target import Arrays, Offer, Split, Unsupported
-from lossproof.conformance.targets._way import Answer, Directions, Way
+from lossproof.conformance.targets._target import Arrays, Offer, Split, Unsupported, pair
+from lossproof.conformance.targets._way import Answer, Directions, Way, given_as, refuse_changed
 from lossproof.reference import LOSSPROOF, Convention
 
 provide_devices()
@@ -59,6 +60,31 @@ class JaxTarget(PythonTarget):
     def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
         self.offer(function)
         return self.functions[function](**arguments)
+
+    def factor(self, cell: Mapping[str, str], factor: Any, batch: Mapping[str, Array]) -> tuple[Any, Any]:
+        function = self.functions[FACTOR]
+        given = {name: given_as(value, cell["given"]) for name, value in batch.items()}
+        if cell["given"] == "jax":
+            given = {name: jnp.asarray(value) for name, value in given.items()}
+        if cell["said"] == "member":
+            module = sys.modules.get(getattr(function, "__module__", ""), None)
+            members = getattr(module, "SpecialLossNormalizingFactor", None)
+            if members is None:
+                raise Unsupported(f"{self.name} has no SpecialLossNormalizingFactor beside {FACTOR}")
+            factor = members[factor]
+        program: Callable[[Any], Any] = partial(function, factor)
+        with target_code():
+            if cell["transform"] == "vmap":
+                stacked = {name: np.stack([np.roll(value, 1, 0), value]) for name, value in given.items()}
+                found = jax.vmap(lambda each: _named(program(each)))(stacked)
+                found = tuple(found[name][1] if name in found else None for name in ("factor", "weights"))
+            elif cell["transform"] == "jit":
+                found = jax.jit(lambda each: _named(program(each)))(given)
+                found = tuple(found.get(name) for name in ("factor", "weights"))
+            else:
+                found = program(given)
+        refuse_changed(batch, given)
+        return pair(found)
 
     def values(self, case: Case) -> Arrays:
         with _precision(case):
@@ -210,6 +236,10 @@ class JaxTarget(PythonTarget):
         if key not in self._compiled:
             self._compiled[key] = target_code()(jax.jit(partial(body, case)))
         return self._compiled[key]
+
+
+def _named(found: Any) -> dict[str, Any]:
+    return {name: value for name, value in zip(("factor", "weights"), pair(found), strict=True) if value is not None}
 
 
 def _cotangent(cotangent: Any, output: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance._case import DTYPES, Array, Case
+from lossproof.conformance._case import DTYPES, FACTOR, Array, Case
+from lossproof.conformance._judge import Violation
 from lossproof.conformance.targets._limits import Limits, OutsideLimits as OutsideLimits, Unsupported as Unsupported
 from lossproof.conformance.targets._way import (
     PLAIN_DERIVATIVES,
@@ -69,6 +70,13 @@ class Split:
         return math.prod(self.sizes)
 
 
+def pair(found: Any) -> tuple[Any, Any]:
+    """What the function of the factors returns, refused if it is no pair."""
+    if not (isinstance(found, tuple) and len(found) == 2):
+        raise Violation(f"{FACTOR} must return (factor, weights), got {type(found).__name__}")
+    return found[0], found[1]
+
+
 class Target:
     """An implementation under test. Subclasses override what they can do; the rest is unsupported.
 
@@ -110,6 +118,15 @@ class Target:
     def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
         """Calls the function plainly, with the arguments as they are, and returns what it returns."""
         raise Unsupported(f"{self.name} cannot be called plainly")
+
+    def factor(self, cell: Mapping[str, str], factor: Any, batch: Mapping[str, Array]) -> tuple[Any, Any]:
+        """The normalising factor and the weights of a batch, called as a cell of the model of batches says."""
+        if cell["transform"] != "eager" or cell["said"] == "member" or cell["given"] == "jax":
+            raise Unsupported(f"{self.name} is not called so: {cell['transform']}, {cell['said']}, {cell['given']}")
+        given = {name: given_as(value, cell["given"]) for name, value in batch.items()}
+        found = self.call(FACTOR, {"loss_normalizing_factor": factor, "batch": given})
+        refuse_changed(batch, given)
+        return pair(found)
 
     def values(self, case: Case) -> Arrays:
         """The outputs by name, the way the target is normally run (compiled, if it can be)."""

@@ -1,0 +1,8 @@
+"""Makes rows.json anew."""
+
+from pathlib import Path
+
+from lossproof.conformance.coverage._stored import ROWS, written
+
+if __name__ == "__main__":
+    written(Path(__file__).with_name(ROWS))

@@ -1,0 +1,135 @@
+"""The model of calls, the covering arrays of it, and what a run says that it has looked at."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from lossproof.conformance import Result
+from lossproof.conformance._covered import FLOOR, covered, too_little
+from lossproof.conformance.coverage import AXES, broken_rule
+from lossproof.conformance.coverage._arrays import Model, covering_array, met
+from lossproof.conformance.coverage._batches import AXES as BATCH_AXES, RULES as BATCH_RULES
+from lossproof.conformance.coverage._cases import calls
+from lossproof.conformance.coverage._model import CORE, Rule
+from lossproof.conformance.coverage._stored import pairs, stored, stored_batches, written
+
+SMALL = {"a": ("0", "1", "2"), "b": ("0", "1"), "c": ("0", "1", "2", "3"), "d": ("0", "1")}
+APART = (Rule(("a", "b"), lambda a, b: a != "2" or b == "0", "apart"), Rule(("b", "c", "d"), lambda *v: v != ("1",) * 3, "x"))
+
+
+@pytest.mark.parametrize("strength", [2, 3])
+def test_an_array_has_every_combination_that_the_rules_allow(strength):
+    """Fails when a combination that some cell has is in no cell of the array, or a cell breaks a rule."""
+    model = Model(SMALL, APART)
+    cells = covering_array(model, strength)
+    allowed = {
+        combination
+        for row in np.ndindex(*map(len, SMALL.values()))
+        for values in [[names[i] for names, i in zip(SMALL.values(), row, strict=True)]]
+        if all(rule.holds(*(values[list(SMALL).index(axis)] for axis in rule.axes)) for rule in APART)
+        for combination in combinations(model.numbers(values), strength)
+    }
+    assert set(model.possible(strength)) == allowed
+    assert allowed <= met(model, cells, strength)
+    assert all(rule.holds(*(cell[axis] for axis in rule.axes)) for cell in cells for rule in APART)
+
+
+def test_standard_has_every_pair_that_is_possible():
+    """Fails when rows.json lacks a pair of the model: a cell that starts from it can be completed."""
+    model = Model(AXES)
+    cells = stored("standard")
+    assert all(broken_rule(cell) is None for cell in cells)
+    found = met(model, cells, 2)
+    order = range(len(AXES))
+    missing = [c for c in model.combinations(2) if c not in found and model.completed(model.partial(c), order)]
+    assert not missing
+
+
+def test_smoke_and_batches_have_every_pair_that_is_possible():
+    """Fails likewise, for the core that level smoke has, and for batches of the normalising factors."""
+    for model, cells in ((Model(CORE), stored("smoke")), (Model(BATCH_AXES, BATCH_RULES), stored_batches())):
+        assert set(model.possible(2)) <= met(model, cells, 2)
+
+
+def test_every_value_of_every_axis_makes_calls_of_its_own():
+    """Fails when a value of an axis changes nothing about the calls: it would count as looked at, and was not."""
+    outputs = ("loss", "z_loss", "log_z")
+    for axis, values in AXES.items():
+        if axis in ("function", "cotangent"):
+            continue
+        for value in values[1:]:
+            cell = next(cell for cell in stored("standard") if cell[axis] == value)
+            others = [v for v in values if v != value and broken_rule({**cell, axis: v}) is None]
+            for other in others[:2]:
+                ours, its = calls(cell, 0, outputs), calls({**cell, axis: other}, 0, outputs)
+                assert ours.way != its.way or _differ(ours.cases, its.cases), (axis, value, other)
+
+
+def _differ(ours, its):
+    return any(_frozen(a.inputs) != _frozen(b.inputs) for a, b in zip(ours, its, strict=True))
+
+
+def _frozen(inputs):
+    return {
+        name: (value.dtype.name, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
+        for name, value in inputs.items()
+    }
+
+
+def test_equal_cells_and_seeds_make_equal_calls():
+    """Fails when two processes could judge different cases under one name."""
+    cell = stored("standard")[0]
+    assert _frozen(calls(cell, 3, ("loss",)).cases[0].inputs) == _frozen(calls(cell, 3, ("loss",)).cases[0].inputs)
+    assert _differ(calls(cell, 3, ("loss",)).cases, calls(cell, 4, ("loss",)).cases)
+
+
+def entries(cells, verdict="pass"):
+    return [{"cell": dict(cell), "verdict": verdict} for cell in cells]
+
+
+def result(cells):
+    return Result("calls.pairs[token-float32]", (), "pass", coverage={"cells": cells})
+
+
+def test_a_run_says_what_it_covers():
+    """Fails when unsupported cells count as judged, or the table of a value does not add up."""
+    some, others = stored("standard")[:40], stored("standard")[40:60]
+    found = covered([result(entries(some)), result(entries(others, "unsupported"))], "standard")
+    assert found["cells"] == {"pass": 40, "fail": 0, "unsupported": 20}
+    assert found["pairs"]["judged"] == len(pairs(some))
+    assert found["pairs"]["unsupported"] == len(pairs(others) - pairs(some))
+    assert sum(sum(counts) for counts in found["axes"]["logits"].values()) == 60
+    assert covered([Result("other[token-float32]", (), "pass")], "standard") == {}
+
+
+@pytest.mark.parametrize("axis", ["targets", "transform", "derivative", "weights", "batch", "place"])
+def test_a_generator_that_is_gone_is_seen(axis):
+    """Fails when the cells without one value of an axis cover as much as all."""
+    whole = covered([result(entries(stored("standard")))], "standard")["pairs"]["judged"]
+    assert whole == len(pairs(stored("standard")))
+    for value in AXES[axis]:
+        left = [cell for cell in stored("standard") if cell[axis] != value]
+        fewer = covered([result(entries(left))], "standard")["pairs"]["judged"]
+        assert fewer <= whole - len(AXES) + 1  # with one value of each other axis at least
+
+
+def test_too_little_is_no_verdict():
+    """Fails when a run that could judge next to nothing has a verdict."""
+    few, rest = stored("standard")[:4], stored("standard")[4:]
+    coverage = covered([result(entries(few)), result(entries(rest, "unsupported"))], "standard")
+    assert coverage["pairs"]["share"] < FLOOR
+    assert "too little was looked at" in too_little(coverage)
+    assert not too_little(covered([result(entries(rest))], "standard"))
+    assert not too_little({})
+
+
+@pytest.mark.thorough
+def test_the_rows_are_what_the_model_gives(tmp_path):
+    """Fails when rows.json was edited by hand, or the search for cells depends on anything but the model."""
+    written(tmp_path / "rows.json")
+    made = json.loads((tmp_path / "rows.json").read_text("utf-8"))
+    kept = {level: [list(cell.values()) for cell in stored(level)] for level in ("smoke", "standard")}
+    for level, rows in kept.items():
+        assert [[AXES[axis][i] for axis, i in zip(AXES, row, strict=True)] for row in made[level]] == rows
