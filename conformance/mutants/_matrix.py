@@ -9,10 +9,9 @@ from multiprocessing import get_context
 
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED, Result
-from lossproof.conformance._run import Run
 from lossproof.conformance._units import Unit, all_units, run_unit
 from lossproof.conformance.mutants._benign import BENIGN
-from lossproof.conformance.mutants._cells_against import has_cells, killer_of, on_cell, on_share
+from lossproof.conformance.mutants._cells_against import has_cells, on_cell, on_share, up_to_first
 from lossproof.conformance.mutants._edit import Edit
 from lossproof.conformance.mutants._edits import MUTANTS
 from lossproof.conformance.mutants._killers import Killer, cells_of, rank
@@ -83,8 +82,7 @@ def _unnoticed_until(edit: Edit) -> Outcome:
         result, count = run_unit(asked, target, LEVEL, seed=0), count + 1
         noticed = {clause: result for clause in sorted(waiting) if breaks(result, clause)}
         if noticed:
-            run = Run(target, unit.function, unit.dtype, LEVEL, 0)
-            killers[unit.id] = known or killer_of(result, unit, run)
+            killers[unit.id] = known[-1] if known else Killer(unit.id, {}, {})
             kills |= noticed
     ordered = {clause: kills[clause] for clause in edit.clauses if clause in kills}
     return Outcome(edit, ordered, None, count, time.perf_counter() - started, tuple(killers.values()))
@@ -139,9 +137,9 @@ def idle_clauses(outcomes: Sequence[Outcome]) -> list[str]:
     return [clause for clause in CLAUSES if clause not in killing]
 
 
-def _units_against(edit: Edit) -> Iterator[tuple[Unit, Unit, Killer | None]]:
-    """Those that cite a clause of the mutant, what to ask of each, and what is known to be wrong there if that is all:
-    first what killed it before, then the most useful.
+def _units_against(edit: Edit) -> Iterator[tuple[Unit, Unit, list[Killer]]]:
+    """Those that cite a clause of the mutant, what to ask of each, and where the asking notes which cell is wrong: first
+    what killed the mutant before, then the most useful.
     """
 
     def usefulness(unit: Unit) -> tuple[int, bool, bool, bool, int]:
@@ -153,8 +151,9 @@ def _units_against(edit: Edit) -> Iterator[tuple[Unit, Unit, Killer | None]]:
     citing = [unit for unit in all_units() if set(unit.check.clauses) & set(edit.clauses)]
     for unit in sorted(citing, key=usefulness):
         for killer in cells_of(edit.name, unit.id):
-            yield unit, on_cell(unit, killer), killer
-        yield unit, unit, None
+            yield unit, on_cell(unit, killer), [killer]
+        found: list[Killer] = []
+        yield unit, up_to_first(unit, found) if has_cells(unit) else unit, found
 
 
 def _units_for(edit: Edit, good_losses: str) -> Iterator[tuple[Unit, str]]:
