@@ -43,6 +43,7 @@ def on_share(unit: Unit, number: int, of: int) -> Unit:
 def _wrong_still(killer: Killer, run: Run) -> None:
     if killer.cell not in stored(run.level):
         raise Unsupported("the level has no such cell any more")
+    run.tally.cases += 1
     for cell in (killer.cell, killer.simplest):
         deviation = _deviation(run, cell)
         if deviation is None:

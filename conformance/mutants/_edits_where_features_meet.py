@@ -141,8 +141,8 @@ WHERE_FEATURES_MEET = (
     Edit(
         "mixed_derivative_frozen",
         ("GRAD-11",),
-        "the derivative by the weights is a constant to the logits",
-        "by_weight = jnp.where(jnp.isfinite(loss) & usable, value, 0)",
-        "by_weight = jnp.where(jnp.isfinite(loss) & usable, lax.stop_gradient(value), 0)",
+        "the logits gradient is a constant to the weights",
+        "return out, _coefficient(weights, factor) * dvalue",
+        "return out, _coefficient(lax.stop_gradient(weights), factor) * dvalue",
     ),
 )
