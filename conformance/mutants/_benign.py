@@ -156,8 +156,7 @@ BENIGN = (
         (),
         "the terms of the loss are multiplied and added by one dot product, which may fuse the two",
         "    terms = jnp.where(q == 0, 0, q * shortfall)\n    return (2 * jnp.sum(terms, axis=-1) +",
-        '    terms = jnp.einsum("...v,...v->...", q, jnp.where(q == 0, 0, shortfall))\n'
-        "    return (2 * terms +",
+        '    terms = jnp.einsum("...v,...v->...", q, jnp.where(q == 0, 0, shortfall))\n    return (2 * terms +',
         functions=_ROWS,
     ),
     Edit(
@@ -207,7 +206,8 @@ BENIGN = (
         "    power = jnp.exp2(jnp.where(jnp.isfinite(gap), part, 0) * (1 / math.log(2)))\n"
         "    tiny = jnp.finfo(x.dtype).smallest_normal\n"
         "    shift = jnp.clip(jnp.where(jnp.isfinite(gap), whole, 0), math.log2(tiny), 0)\n"
-        "    exps = jnp.where(gap < math.log(tiny), 0, power * jnp.exp2(shift)) + jnp.where(jnp.isnan(gap), jnp.nan, 0)\n",
+        "    exps = jnp.where(gap < math.log(tiny), 0, power * jnp.exp2(shift))\n"
+        "    exps = jnp.where(jnp.isnan(gap), jnp.nan, exps)\n",
         functions=_ROWS,
     ),
     Edit(
@@ -227,7 +227,12 @@ BENIGN = (
         "        + jnp.sum(jnp.where(top, 0, exps)[..., 1::2], axis=-1, keepdims=True),\n",
         functions=_ROWS,
     ),
-    Edit("plain_formulas", (), "jnp alone, without a derivative by hand: hard targets, the loss of each token", file="_good_jnp.py"),
+    Edit(
+        "plain_formulas",
+        (),
+        "jnp alone, without a derivative by hand",
+        file="_good_jnp.py",
+    ),
     Edit("numpy_alone", (), "NumPy alone, without derivatives: the values of each token", file="_good_numpy.py"),
     Edit(
         "joined_by_sum",

@@ -1,7 +1,7 @@
 """Units that go through the cells of the model, asked of a mutant: no further than the first cell that is wrong.
 
-Such a unit takes a minute or more, most of which is compilation. That one of its cells is wrong is enough to know that it
-fails; the plainest cell that is as wrong says which clauses are broken.
+Such a unit takes a minute or more, most of which is compilation. That one of its cells is wrong is enough to know that
+it fails; the plainest cell that is as wrong says which clauses are broken.
 """
 
 from collections.abc import Sequence

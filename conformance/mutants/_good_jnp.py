@@ -1,11 +1,14 @@
 """A good loss in plain jnp: no derivative by hand, one formula for confident tokens and one for the others."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 
-def token_cross_entropy(logits, targets):
+def token_cross_entropy(logits: Any, targets: Any) -> Any:
+    """The loss of each token."""
     logits = jnp.asarray(logits)
     if logits.dtype.name not in ("bfloat16", "float16", "float32", "float64"):
         raise TypeError(f"logits must be bfloat16, float16, float32 or float64, got {logits.dtype}")
@@ -20,7 +23,7 @@ def token_cross_entropy(logits, targets):
     own = jnp.sum(jnp.where(is_target, x, 0), axis=-1)
     others = jnp.where(is_target, -jnp.inf, x)
     peak = lax.stop_gradient(jnp.max(x, axis=-1))
-    # exp(-inf) has the derivative 0, but -inf - -inf none: a number takes the place of an infinite one that is subtracted.
+    # -inf - -inf has no value: a number takes the place of an infinite one that is subtracted.
     middle = jnp.where(jnp.isfinite(peak), peak, 0)
     leads = own == peak
     base = jnp.where(leads & jnp.isfinite(own), own, middle)
@@ -31,13 +34,15 @@ def token_cross_entropy(logits, targets):
     return jnp.where(in_range, loss, 0)
 
 
-def _class_numbers(targets, logits):
+def _class_numbers(targets: Any, logits: Any) -> Any:
     """As int32, -1 where they are out of range."""
     targets = targets if hasattr(targets, "aval") else np.asarray(targets)
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(f"targets must be integers, got {targets.dtype}")
     if targets.shape != logits.shape[:-1]:
-        raise ValueError(f"targets must have the shape of logits {logits.shape} without the last axis, got {targets.shape}")
+        raise ValueError(
+            f"targets must have the shape of logits {logits.shape} without the last axis, got {targets.shape}"
+        )
     inside = (targets >= 0) & (targets < logits.shape[-1])
     if isinstance(targets, np.ndarray):
         return jnp.asarray(np.where(inside, targets.astype(np.int64), -1).astype(np.int32))

@@ -1,9 +1,11 @@
 """A good loss in NumPy: values alone, computed in float64 and rounded once."""
 
+from typing import Any
+
 import numpy as np
 
 
-def token_cross_entropy(logits, targets):
+def token_cross_entropy(logits: Any, targets: Any) -> Any:
     """The loss, z_loss at a coefficient of 0, and log_z of each token."""
     logits, targets = np.asarray(logits), np.asarray(targets)
     if logits.dtype.name not in ("bfloat16", "float16", "float32", "float64"):
@@ -11,7 +13,9 @@ def token_cross_entropy(logits, targets):
     if targets.dtype.kind not in "iu":
         raise TypeError(f"targets must be integers, got {targets.dtype}")
     if logits.ndim == 0 or logits.shape[-1] == 0 or targets.shape != logits.shape[:-1]:
-        raise ValueError(f"targets must have the shape of logits {logits.shape} without the last axis, got {targets.shape}")
+        raise ValueError(
+            f"targets must have the shape of logits {logits.shape} without the last axis, got {targets.shape}"
+        )
     x = logits.astype(np.float64)
     in_range = (targets >= 0) & (targets < x.shape[-1])
     is_target = np.arange(x.shape[-1]) == np.where(in_range, targets, 0).astype(np.int64)[..., None]

@@ -21,7 +21,7 @@ LEVEL = "standard"
 PART, WHOLE = "part", "whole"
 
 # In part, a good loss meets one cell of so many.
-SHARES = 12
+SHARES = 32
 
 _DTYPES_BY_USE = ("float32", "bfloat16", "float64", "float16")
 _QUIET = {PASS, UNSUPPORTED, NOT_APPLICABLE}
@@ -138,8 +138,8 @@ def idle_clauses(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _units_against(edit: Edit) -> Iterator[tuple[Unit, Unit, list[Killer]]]:
-    """Those that cite a clause of the mutant, what to ask of each, and where the asking notes which cell is wrong: first
-    what killed the mutant before, then the most useful.
+    """Those that cite a clause of the mutant, what to ask of each, and where the asking notes which cell is wrong:
+    first what killed the mutant before, then the most useful.
     """
 
     def usefulness(unit: Unit) -> tuple[int, bool, bool, bool, int]:
@@ -157,8 +157,8 @@ def _units_against(edit: Edit) -> Iterator[tuple[Unit, Unit, list[Killer]]]:
 
 
 def _units_for(edit: Edit, good_losses: str) -> Iterator[tuple[Unit, str]]:
-    """What a good loss must pass, and at which level: whole, all units of standard; in part, those of level smoke that it
-    can make a difference to, whatever changes an order, a shape or devices, and a share of the cells of standard. For
+    """What a good loss must pass, and at which level: whole, all units of standard; in part, those of level smoke that
+    it can make a difference to, whatever changes an order, a shape or devices, and a share of the cells of standard. For
     the base itself, from which the others differ, no unit of smoke is left out.
     """
     if good_losses == WHOLE:
@@ -170,12 +170,14 @@ def _units_for(edit: Edit, good_losses: str) -> Iterator[tuple[Unit, str]]:
         if has_cells(unit):
             if unit.dtype in _DTYPES_BY_USE[:2]:
                 yield on_share(unit, zlib.crc32(edit.name.encode()), SHARES), LEVEL
-        elif unit.is_quick or _reorders(unit):
+        elif unit.is_quick or _reorders(edit, unit):
             yield unit, "smoke"
 
 
-def _reorders(unit: Unit) -> bool:
-    return unit.dtype == "float32" and unit.check.id.startswith(("invariances.", "split."))
+def _reorders(edit: Edit, unit: Unit) -> bool:
+    """Whether a unit changes an order or a shape, or devices, where rows are put together in another way."""
+    prefixes = ("invariances.",) if edit.functions else ("invariances.", "split.")
+    return unit.dtype == "float32" and unit.check.id.startswith(prefixes)
 
 
 def _can_change(edit: Edit, unit: Unit) -> bool:

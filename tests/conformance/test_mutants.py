@@ -16,10 +16,12 @@ from lossproof.conformance.coverage._stored import stored
 from lossproof.conformance.mutants import BENIGN, MUTANTS, Edit
 from lossproof.conformance.mutants._cells_against import has_cells, on_cell
 from lossproof.conformance.mutants._cli import mutants
+from lossproof.conformance.mutants._conditions import CONDITIONS
+from lossproof.conformance.mutants._defects import DEFECTS
 from lossproof.conformance.mutants._killers import Killer, known_killers
 from lossproof.conformance.mutants._load import load, mutated_source
 from lossproof.conformance.mutants._matrix import Outcome, breaks, examine, idle_clauses
-from lossproof.conformance.mutants._meetings import CONDITIONS, DEFECTS, MEETINGS
+from lossproof.conformance.mutants._meetings import MEETINGS
 from lossproof.conformance.mutants._report import summary, table, to_json
 
 NAMES = [edit.name for edit in (*MUTANTS, *BENIGN)]
@@ -208,7 +210,10 @@ def test_a_full_run_in_which_a_clause_kills_nothing_fails(monkeypatch, run):
 
 def test_what_killed_is_written_down_when_asked_for(monkeypatch, run):
     """Fails when a run cannot tell the next one where to begin, or tells it what no unit did."""
-    outcomes = [Outcome(BROKEN, {"NORM-7": failure("NORM-7")}, killers=(Killer("some.check", {}, {}),)), Outcome(HARMLESS)]
+    outcomes = [
+        Outcome(BROKEN, {"NORM-7": failure("NORM-7")}, killers=(Killer("some.check", {}, {}),)),
+        Outcome(HARMLESS),
+    ]
     written = []
     monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", lambda *_: outcomes)
     monkeypatch.setattr("lossproof.conformance.mutants._cli.write_killers", written.append)
