@@ -4,6 +4,7 @@ It shares no code with lossproof.impl, so that the suite is seen to accept more 
 """
 
 import math
+import numbers
 from typing import NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 from jax import lax
 
 FURTHER = ("target_log_probability", "predicted_class", "entropy")
+LOGITS_TYPES = ("bfloat16", "float16", "float32", "float64")
 NAMES = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
 
 
@@ -29,7 +31,7 @@ def token_cross_entropy(
 ):
     logits, targets = _joined(logits, targets, axis_name)
     logits, targets, e, k = _checked(logits, targets, label_smoothing, z_loss)
-    how = _how(smoothing, subtract_entropy, logit_softcap)
+    how = _how(smoothing, subtract_entropy, logit_softcap, _carried(logits))
     unknown = [name for name in also if name not in FURTHER]
     if unknown:
         raise ValueError(f"unknown result {unknown[0]!r} in also: choose from {', '.join(FURTHER)}")
@@ -54,7 +56,7 @@ def compute_weighted_cross_entropy(
 ):
     logits, targets = _joined(logits, targets, axis_name)
     logits, targets, e, k = _checked(logits, targets, label_smoothing, z_loss)
-    how = _how(smoothing, subtract_entropy, logit_softcap)
+    how = _how(smoothing, subtract_entropy, logit_softcap, _carried(logits))
     carried = _carried(logits)
     if weights is None:
         weights = jnp.ones(logits.shape[:-1], carried)
@@ -75,11 +77,9 @@ def compute_weighted_cross_entropy(
 def cross_entropy_with_logits(logits, targets, z_loss, *, axis_name=None):
     logits, targets = _joined(logits, targets, axis_name)
     logits = _checked_logits(logits)
-    targets = jnp.asarray(targets)
+    targets = _real_array("targets", targets)
     if targets.shape != logits.shape:
         raise ValueError(f"targets must have the shape of logits {logits.shape}, got {targets.shape}")
-    if not _is_real(targets):
-        raise TypeError(f"targets must be real, got {targets.dtype}")
     carried = _carried(logits)
     k = _finite(_scalar("z_loss", z_loss, carried))
     loss, z, _ = _dense(logits.astype(carried), targets, k)
@@ -127,7 +127,9 @@ def _tokens(logits, targets, e, k, dead, how):
     x = jnp.where(dead[..., None], 0, logits.astype(carried))
     x = x if how.cap is None else _capped(x, how.cap)
     if _is_dense(targets):
-        return x, *_dense(x, jnp.where(dead[..., None], 0, targets), k)
+        q = jnp.where(dead[..., None], 0, targets)
+        x = _undefined_unless_finite(x, q)
+        return x, *_dense(x, q, k)
     classes = x.shape[-1]
     known = lax.stop_gradient(e)
     on, off, entropy = 1.0, 0.0, 0.0
@@ -146,25 +148,37 @@ def _tokens(logits, targets, e, k, dead, how):
 def _capped(y, cap):
     masked = y == -jnp.inf
     undefined = jnp.where(jnp.isfinite(y) | masked, 0, jnp.nan)
-    return jnp.where(masked, lax.stop_gradient(y), cap * jnp.tanh(y / cap) + undefined)
+    # The derivative at -inf is a product with 1 - tanh^2 = 0, so that a row of NaN stays one.
+    return cap * jnp.tanh(y / cap) + undefined + jnp.where(masked, -jnp.inf, 0)
 
 
 def _dense(x, targets, k):
     carried = x.dtype
     q = targets.astype(carried)
-    defined = jnp.all(jnp.isfinite(q), axis=-1, keepdims=True)
-    return _terms(x + jnp.where(defined, 0, jnp.nan).astype(carried), q, k)
+    return _terms(_undefined_unless_finite(x, q), q, k)
+
+
+def _undefined_unless_finite(x, targets):
+    defined = jnp.all(jnp.isfinite(targets), axis=-1, keepdims=True)
+    return x + jnp.where(defined, 0, jnp.nan).astype(x.dtype)
 
 
 def _further(name, logits, x, targets, in_range):
     undefined = jnp.isnan(_lse(x))
     if name == "predicted_class":
+        logits = _in_order(logits)
         return jnp.where(in_range & ~undefined, jnp.argmax(logits, axis=-1).astype(jnp.int32), -1)
     if name == "entropy":
         return jnp.where(in_range, _prediction_entropy(x), 0)
     nothing = jnp.zeros((), x.dtype)
     q = targets if _is_dense(targets) else jnp.arange(x.shape[-1]) == jnp.maximum(targets, 0)[..., None]
     return jnp.where(in_range, -_dense(x, q, nothing)[0], 0)
+
+
+def _in_order(x):
+    """Integers in the order of the numbers: platforms that flush subnormals take them for 0 in comparisons, too."""
+    bits = lax.bitcast_convert_type(x, jnp.dtype(f"int{8 * x.dtype.itemsize}"))
+    return jnp.where(bits < 0, -(bits & jnp.iinfo(bits.dtype).max), bits)
 
 
 @jax.custom_jvp
@@ -187,10 +201,12 @@ def _gaps(x):
 @jax.custom_jvp
 def _terms(x, q, k):
     """sum_j q_j (lse - x_j) + z, z and lse."""
-    shortfall, lse = _shortfall(x)
+    half, lse = _shortfall(x)
+    scale = _scale(x)
+    shortfall = scale[..., None] * half
     z = (k * lse) * lse
     terms = jnp.where(q == 0, 0, q * shortfall)
-    return 2 * jnp.sum(terms, axis=-1) + z, z, lse
+    return (2 * jnp.sum(terms, axis=-1) + (k * (scale * lse)) * lse) / scale, z, lse
 
 
 def _terms_jvp(primals, tangents):
@@ -216,6 +232,12 @@ def _terms_jvp(primals, tangents):
 
 
 _terms.defjvp(_terms_jvp, symbolic_zeros=True)
+
+
+def _scale(x):
+    """A power of 2 for each row: the terms of huge logits may overflow where their sum does not."""
+    largest = jnp.max(jnp.where(jnp.isfinite(x), jnp.abs(x), 0), axis=-1)
+    return jnp.where(largest < 2.0 ** (jnp.finfo(x.dtype).maxexp - 28), 1, 2.0**-64).astype(x.dtype)
 
 
 def _peak(x):
@@ -362,11 +384,12 @@ def get_loss_normalizing_factor_and_weights(loss_normalizing_factor, batch):
         tokens = _from(batch, "decoder_target_tokens")
     if weights is None:
         weights = (tokens > 0).astype(jnp.float32)
-    weights = jnp.asarray(weights)
+    weights = _real_array("weights", weights)
     if name == "NUM_REAL_TARGET_TOKENS":
-        return _total(weights), weights
+        return _total(weights.astype(_carried(weights))), weights
     if name == "NUM_TOTAL_TARGET_TOKENS":
         return math.prod(tokens.shape), weights
+    weights = weights.astype(_carried(weights))
     sums = jnp.sum(weights, axis=-1, keepdims=True)
     if "decoder_segment_ids" in batch:
         ids, positions = _from(batch, "decoder_segment_ids"), _from(batch, "decoder_positions")
@@ -384,57 +407,75 @@ def _from(batch, key):
     return jnp.asarray(batch[key])
 
 
+def _array(value):
+    """As it came, in the byte order of this machine: jax would cut 64 bits."""
+    if isinstance(value, np.ndarray):
+        return value.astype(value.dtype.newbyteorder("="))
+    return value if isinstance(value, jax.Array) or hasattr(value, "__jax_array__") else np.asarray(value)
+
+
+def _real_array(name, value):
+    array = _array(value)
+    if isinstance(array, np.ndarray) and array.dtype in (np.int64, np.uint64):
+        array = array.astype(np.float64)
+    array = jnp.asarray(array)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must be real, got {array.dtype}")
+    return array
+
+
 def _checked(logits, targets, label_smoothing, z_loss):
     logits = _checked_logits(logits)
     carried = _carried(logits)
-    if isinstance(targets, np.ndarray) and targets.dtype.itemsize == 8:
+    e, k = _scalar("label_smoothing", label_smoothing, carried), _finite(_scalar("z_loss", z_loss, carried))
+    known_e = None if isinstance(label_smoothing, jax.core.Tracer) else float(label_smoothing)
+    targets = _array(targets)
+    if targets.dtype in (np.int64, np.uint64):
+        arrays = jnp if isinstance(targets, jax.Array) else np
         inside = (targets >= 0) & (targets < logits.shape[-1])
-        targets = np.where(inside, np.where(inside, targets, 0).astype(np.int32), np.int32(-1))
+        targets = arrays.where(inside, arrays.where(inside, targets, 0).astype(np.int32), np.int32(-1))
     targets = jnp.asarray(targets)
     if _is_dense(targets):
         if targets.shape != logits.shape:
             raise ValueError(f"dense targets must have the shape of logits {logits.shape}, got {targets.shape}")
-        if not (isinstance(label_smoothing, (int, float)) and label_smoothing == 0):
+        if known_e != 0:
             raise ValueError(f"label_smoothing must be 0 with dense targets, got {label_smoothing}: smooth the targets")
-        return logits, targets, jnp.zeros((), carried), _finite(_scalar("z_loss", z_loss, carried))
+        return logits, targets.astype(carried), e, k
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(f"targets must be integers, got {targets.dtype}")
     if targets.shape != logits.shape[:-1]:
         raise ValueError(
             f"targets must have the shape of logits {logits.shape} without the last axis, got {targets.shape}"
         )
-    if isinstance(label_smoothing, float) and not 0 <= label_smoothing <= 1:
+    if known_e is not None and not 0 <= known_e <= 1:
         raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
     wide = jnp.where(targets > np.int32(2**31 - 1), -1, targets) if targets.dtype == jnp.uint32 else targets
-    return (
-        logits,
-        wide.astype(jnp.int32),
-        _scalar("label_smoothing", label_smoothing, carried),
-        _finite(_scalar("z_loss", z_loss, carried)),
-    )
+    return logits, wide.astype(jnp.int32), e, k
 
 
-def _how(smoothing, subtract_entropy, cap):
+def _how(smoothing, subtract_entropy, cap, carried):
     if smoothing not in ("others", "uniform"):
         raise ValueError(f"smoothing must be 'others' or 'uniform', got {smoothing!r}")
-    if cap is not None and not (isinstance(cap, (int, float)) and 0 < cap < math.inf):
-        raise ValueError(f"logit_softcap must be None or a known positive finite number, got {cap!r}")
+    if cap is not None:
+        if isinstance(cap, bool) or not isinstance(cap, numbers.Real):
+            raise TypeError(f"logit_softcap must be None or a known real number, got {cap!r}")
+        cap, limits = float(cap), jnp.finfo(carried)
+        if not float(limits.smallest_normal) <= cap <= float(limits.max):
+            raise ValueError(f"logit_softcap must be positive and finite, got {cap!r}")
     return How(smoothing == "uniform", subtract_entropy, cap)
 
 
 def _checked_logits(logits):
-    logits = jnp.asarray(logits)
-    if not jnp.issubdtype(logits.dtype, jnp.floating):
-        raise TypeError(f"logits must be floating-point, got {logits.dtype}")
+    logits = jnp.asarray(_array(logits))
+    if logits.dtype.name not in LOGITS_TYPES:
+        raise TypeError(f"logits must be one of {', '.join(LOGITS_TYPES)}, got {logits.dtype}")
     if logits.ndim == 0 or logits.shape[-1] == 0:
         raise ValueError(f"logits must have at least one class, got {logits.shape}")
     return logits
 
 
 def _checked_weights(weights, logits):
-    weights = jnp.asarray(weights)
-    if not _is_real(weights):
-        raise TypeError(f"weights must be real, got {weights.dtype}")
+    weights = _real_array("weights", weights)
     if weights.shape != logits.shape[:-1]:
         raise ValueError(
             f"weights must have the shape of logits {logits.shape} without the last axis, got {weights.shape}"
@@ -443,7 +484,8 @@ def _checked_weights(weights, logits):
 
 
 def _scalar(name, value, dtype):
-    if isinstance(value, (bool, str, complex)):
+    value = _array(float(value) if isinstance(value, numbers.Rational) and not isinstance(value, bool) else value)
+    if not (jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     if jnp.shape(value) != ():
         raise ValueError(f"{name} must be a scalar, got an array of shape {jnp.shape(value)}")
@@ -466,10 +508,6 @@ def _carried(logits):
 
 def _finite(value):
     return jnp.where(jnp.isfinite(value), value, jnp.nan)
-
-
-def _is_real(array):
-    return not jnp.issubdtype(array.dtype, jnp.complexfloating)
 
 
 def _absent(tangent):

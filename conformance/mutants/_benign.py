@@ -155,9 +155,8 @@ BENIGN = (
         "dot_product",
         (),
         "the terms of the loss are multiplied and added by one dot product, which may fuse the two",
-        "    terms = jnp.where(q == 0, 0, q * shortfall)\n    return 2 * jnp.sum(terms, axis=-1) + z, z, lse",
-        '    terms = jnp.einsum("...v,...v->...", q, jnp.where(q == 0, 0, shortfall))\n'
-        "    return 2 * terms + z, z, lse",
+        "    terms = jnp.where(q == 0, 0, q * shortfall)\n    return (2 * jnp.sum(terms, axis=-1) +",
+        '    terms = jnp.einsum("...v,...v->...", q, jnp.where(q == 0, 0, shortfall))\n    return (2 * terms +',
         functions=_ROWS,
     ),
     Edit(
@@ -177,6 +176,64 @@ BENIGN = (
         "    return jnp.where(jnp.isfinite(total), total, jnp.sum(flat))\n\n\n" + _HALVED_EXACTLY.rstrip("\n") + "\n",
         functions=_TOTALS,
     ),
+    Edit(
+        "one_ulp_high",
+        (),
+        "every loss is rounded up once more, as by a product with 1 + 2 u",
+        "(k * (scale * lse)) * lse) / scale, z, lse",
+        "(k * (scale * lse)) * lse) / scale * (1 + jnp.finfo(x.dtype).eps), z, lse",
+        functions=_ROWS,
+    ),
+    Edit(
+        "gradients_one_ulp_low",
+        (),
+        "every entry of the logits gradient is rounded down once more",
+        "        row = (mass - q) * p - q * complement",
+        "        row = ((mass - q) * p - q * complement) * (1 - jnp.finfo(x.dtype).eps)",
+        functions=_ROWS,
+    ),
+    Edit(
+        "powers_of_2",
+        (),
+        "exp2 of the gap in units of ln 2, split in two so that its rounding does not grow with the gap",
+        _EXPS,
+        "def _exps(x):\n"
+        "    gap = x - _peak(x)\n"
+        "    whole = jnp.round(gap * (1 / math.log(2)))\n"
+        "    # ln 2 in a part whose products with small integers are exact, and the rest\n"
+        "    high = 0.693145751953125\n"
+        "    part = (gap - whole * high) - whole * (math.log(2) - high)\n"
+        "    power = jnp.exp2(jnp.where(jnp.isfinite(gap), part, 0) * (1 / math.log(2)))\n"
+        "    tiny = jnp.finfo(x.dtype).smallest_normal\n"
+        "    shift = jnp.clip(jnp.where(jnp.isfinite(gap), whole, 0), math.log2(tiny), 0)\n"
+        "    exps = jnp.where(gap < math.log(tiny), 0, power * jnp.exp2(shift))\n"
+        "    exps = jnp.where(jnp.isnan(gap), jnp.nan, exps)\n",
+        functions=_ROWS,
+    ),
+    Edit(
+        "subnormals_flushed",
+        (),
+        "exponentials below the smallest normal number are 0, as on a platform that flushes",
+        _EXPS,
+        f"{_EXPS}    exps = jnp.where(exps < jnp.finfo(x.dtype).smallest_normal, 0, exps)\n",
+        functions=_ROWS,
+    ),
+    Edit(
+        "even_and_odd_classes",
+        (),
+        "the sum of the exponentials is that of even and of odd classes",
+        _REST,
+        "        jnp.sum(jnp.where(top, 0, exps)[..., ::2], axis=-1, keepdims=True)\n"
+        "        + jnp.sum(jnp.where(top, 0, exps)[..., 1::2], axis=-1, keepdims=True),\n",
+        functions=_ROWS,
+    ),
+    Edit(
+        "plain_formulas",
+        (),
+        "jnp alone, without a derivative by hand",
+        file="_good_jnp.py",
+    ),
+    Edit("numpy_alone", (), "NumPy alone, without derivatives: the values of each token", file="_good_numpy.py"),
     Edit(
         "joined_by_sum",
         (),

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lossproof.conformance._command import fail_usage, refuse_unwritable, replace_file, wide_console
 from lossproof.conformance._summary import CONFORMS, DOES_NOT_CONFORM
-from lossproof.conformance.mutants._matrix import Outcome, idle_clauses, run_all, selected
+from lossproof.conformance.mutants._killers import write_killers
+from lossproof.conformance.mutants._matrix import PART, WHOLE, Outcome, idle_clauses, run_all, selected
 from lossproof.conformance.mutants._report import summary, table, to_json
 
 
@@ -24,7 +25,16 @@ from lossproof.conformance.mutants._report import summary, table, to_json
 @click.option(
     "--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Also writes the matrix."
 )
-def mutants(names: tuple[str, ...], workers: int, file: Path | None) -> None:
+@click.option(
+    "--good-losses",
+    type=click.Choice([PART, WHOLE]),
+    default=PART,
+    show_default=True,
+    help="What good losses must pass: all of level standard, which takes hours, or a part: what smoke has of the "
+    "functions that they change, all that changes an order or devices, and a share of the cells of standard.",
+)
+@click.option("--remember", is_flag=True, help="Writes down which units killed, for the next run to begin with them.")
+def mutants(names: tuple[str, ...], workers: int, file: Path | None, good_losses: str, *, remember: bool) -> None:
     """Runs the suite against broken losses, which it must catch, and good ones, which it must let pass.
 
     NAMES choose some; without, all are run. Exit codes: 0 every clause that a mutant breaks was noticed by a check that
@@ -44,7 +54,9 @@ def mutants(names: tuple[str, ...], workers: int, file: Path | None) -> None:
         def advance(_: Outcome) -> None:
             progress.update(task, advance=1)
 
-        outcomes = run_all(edits, workers, advance)
+        outcomes = run_all(edits, workers, advance, good_losses)
+    if remember:
+        write_killers({outcome.edit.name: outcome.killers for outcome in outcomes if outcome.killers})
     if file is not None:
         replace_file(file, json.dumps(to_json(outcomes), indent=1) + "\n")
     wide_console().print(table(outcomes))

@@ -8,5 +8,18 @@ from lossproof.conformance.mutants._edits_of_keywords import OF_KEYWORDS
 from lossproof.conformance.mutants._edits_of_splits import OF_SPLITS
 from lossproof.conformance.mutants._edits_of_states import OF_STATES
 from lossproof.conformance.mutants._edits_of_values import OF_VALUES
+from lossproof.conformance.mutants._edits_where_features_meet import WHERE_FEATURES_MEET
+from lossproof.conformance.mutants._meetings import MUTANTS as OF_MEETINGS
 
-MUTANTS = (*OF_VALUES, *OF_DERIVATIVES, *OF_STATES, *OF_ARGUMENTS, *OF_KEYWORDS, *OF_KERNELS, *OF_SPLITS, *OF_COVERAGE)
+MUTANTS = (
+    *OF_VALUES,
+    *OF_DERIVATIVES,
+    *OF_STATES,
+    *OF_ARGUMENTS,
+    *OF_KEYWORDS,
+    *OF_KERNELS,
+    *OF_SPLITS,
+    *OF_COVERAGE,
+    *WHERE_FEATURES_MEET,
+    *OF_MEETINGS,
+)

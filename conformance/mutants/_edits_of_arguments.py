@@ -28,7 +28,7 @@ OF_ARGUMENTS = (
         "smoothing_unchecked",
         ("SHAPE-5",),
         "label_smoothing 1.5 is accepted",
-        "    if isinstance(label_smoothing, float) and not 0 <= label_smoothing <= 1:",
+        "    if known_e is not None and not 0 <= known_e <= 1:",
         "    if False:",
     ),
     Edit(
@@ -61,7 +61,7 @@ OF_ARGUMENTS = (
         "real_tokens_is_count",
         ("NORM-4",),
         "the number of tokens above weight 0 for the sum of the weights",
-        '        return _total(weights), weights\n    if name == "NUM_TOTAL',
+        '        return _total(weights.astype(_carried(weights))), weights\n    if name == "NUM_TOTAL',
         '        return jnp.sum(weights > 0).astype(jnp.float32), weights\n    if name == "NUM_TOTAL',
     ),
     Edit(
@@ -97,7 +97,7 @@ OF_ARGUMENTS = (
         "targets_cut_to_32_bits",
         ("SHAPE-2",),
         "2^32 + 1 is read as 1 (jax without 64-bit types)",
-        "    if isinstance(targets, np.ndarray) and targets.dtype.itemsize == 8:",
+        "    if targets.dtype in (np.int64, np.uint64):",
         "    if False:",
     ),
     Edit(

@@ -105,7 +105,7 @@ OF_KERNELS = (
         ("VALUE-1", "STATE-5"),
         "`z_loss or 1e-4`: a coefficient of 0 is taken for none given (https://github.com/allenai/OLMo-core/pull/702)",
         "    z = (k * lse) * lse",
-        "    z = (jnp.where(k == 0, 1e-4, k) * lse) * lse",
+        "    k = jnp.where(k == 0, 1e-4, k)\n    z = (k * lse) * lse",
     ),
     Edit(
         "lse_without_gradient",

@@ -21,8 +21,8 @@ OF_KEYWORDS = (
         "softcap_after_mask",
         ("VALUE-11",),
         "a masked class is capped to -c and gets a probability (https://github.com/unslothai/unsloth/pull/10616)",
-        "    masked = y == -jnp.inf",
-        "    masked = False & (y == -jnp.inf)",
+        " + jnp.where(masked, -jnp.inf, 0)\n",
+        "\n",
     ),
     Edit(
         "softcap_hides_infinity",
@@ -36,7 +36,9 @@ OF_KEYWORDS = (
         ("GRAD-12",),
         "a hand-written backward without 1 - tanh^2",
         "    x = x if how.cap is None else _capped(x, how.cap)",
-        "    x = x if how.cap is None else lax.stop_gradient(_capped(x, how.cap) - x) + x",
+        "    if how.cap is not None:\n"
+        "        still = lax.stop_gradient(x)\n"
+        "        x = _capped(still, how.cap) + jnp.where(jnp.isfinite(still), x - still, 0)",
     ),
     Edit(
         "softcap_curvature_frozen",

@@ -1,19 +1,22 @@
 """From an edit to a target."""
 
 from importlib import resources
+from pathlib import Path
 from types import ModuleType
 
 from lossproof.conformance.mutants._edit import Edit
-from lossproof.conformance.targets import Target, module_target, parse_convention
+from lossproof.conformance.targets import Target, load_target, module_target, parse_convention
 from lossproof.reference import LOSSPROOF
 
 
 def mutated_source(edit: Edit) -> str:
-    """The base's text after the edit.
+    """The base's text after the edit, or that of the variant's own file.
 
     Raises:
       ValueError: the edited text is not in the base exactly once.
     """
+    if edit.file:
+        return resources.files(__package__).joinpath(edit.file).read_text("utf-8")
     source = resources.files(__package__).joinpath("_base.py").read_text("utf-8")
     if source.count(edit.old) != 1:
         raise ValueError(
@@ -23,7 +26,9 @@ def mutated_source(edit: Edit) -> str:
 
 
 def load(edit: Edit) -> Target:
-    """The mutated base as a target."""
+    """The mutated base, or the variant's own file, as a target."""
+    if edit.file:
+        return load_target(f"{Path(__file__).with_name(edit.file)}:token_cross_entropy")
     module = ModuleType(f"lossproof_mutant_{edit.name}")
     exec(compile(mutated_source(edit), f"<mutant {edit.name}>", "exec"), module.__dict__)  # noqa: S102  our own text
     return module_target(f"mutant {edit.name}", module, parse_convention(edit.declares) or LOSSPROOF)

@@ -1,6 +1,7 @@
 """Runs the suite against each mutant until every clause that it breaks has been noticed by a check that cites it."""
 
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -10,9 +11,17 @@ from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED, Result
 from lossproof.conformance._units import Unit, all_units, run_unit
 from lossproof.conformance.mutants._benign import BENIGN
+from lossproof.conformance.mutants._cells_against import has_cells, on_cell, on_share, up_to_first
 from lossproof.conformance.mutants._edit import Edit
 from lossproof.conformance.mutants._edits import MUTANTS
+from lossproof.conformance.mutants._killers import Killer, cells_of, rank
 from lossproof.conformance.mutants._load import load
+
+LEVEL = "standard"
+PART, WHOLE = "part", "whole"
+
+# In part, a good loss meets one cell of so many.
+SHARES = 32
 
 _DTYPES_BY_USE = ("float32", "bfloat16", "float64", "float16")
 _QUIET = {PASS, UNSUPPORTED, NOT_APPLICABLE}
@@ -28,6 +37,7 @@ class Outcome:
       alarm: the verdict wrongly raised against a benign variant, if there was one.
       units: how many were run.
       seconds: how long that took.
+      killers: what to begin with the next time.
     """
 
     edit: Edit
@@ -35,6 +45,7 @@ class Outcome:
     alarm: Result | None = None
     units: int = 0
     seconds: float = field(default=0.0, compare=False)
+    killers: tuple[Killer, ...] = field(default=(), compare=False)
 
     @property
     def unnoticed(self) -> list[str]:
@@ -52,33 +63,39 @@ class Outcome:
         return self.alarm or next(iter(self.kills.values()), None)
 
 
-def examine(edit: Edit) -> Outcome:
-    """Runs the units that cite the mutant's clauses until each clause has failed; for a benign variant those of level
-    smoke.
-
-    A mutant meets the units at level smoke, and at level standard only for what was not noticed there.
+def examine(edit: Edit, good_losses: str = PART) -> Outcome:
+    """Runs the units of level standard that cite the mutant's clauses until each clause has failed; for a good loss all
+    of them, or a part.
     """
+    return _unnoticed_until(edit) if edit.clauses else _passing(edit, good_losses)
+
+
+def _unnoticed_until(edit: Edit) -> Outcome:
     started = time.perf_counter()
     target, count = load(edit), 0
     kills: dict[str, Result] = {}
-    for level in ("smoke", "standard") if edit.clauses else ("smoke",):
-        for unit in _units_against(edit):
-            waiting = {clause for clause in edit.clauses if clause not in kills}
-            if edit.clauses and not waiting & set(unit.check.clauses):
-                continue
-            result, count = run_unit(unit, target, level, seed=0), count + 1
-            if not edit.clauses and result.verdict not in _QUIET:
-                return Outcome(edit, {}, result, count, time.perf_counter() - started)
-            kills |= {clause: result for clause in sorted(waiting) if breaks(result, clause)}
+    killers: dict[str, Killer] = {}
+    for unit, asked, known in _units_against(edit):
+        waiting = {clause for clause in edit.clauses if clause not in kills}
+        if not waiting & set(unit.check.clauses):
+            continue
+        result, count = run_unit(asked, target, LEVEL, seed=0), count + 1
+        noticed = {clause: result for clause in sorted(waiting) if breaks(result, clause)}
+        if noticed:
+            killers[unit.id] = known[-1] if known else Killer(unit.id, {}, {})
+            kills |= noticed
     ordered = {clause: kills[clause] for clause in edit.clauses if clause in kills}
-    return Outcome(edit, ordered, None, count, time.perf_counter() - started)
+    return Outcome(edit, ordered, None, count, time.perf_counter() - started, tuple(killers.values()))
 
 
-def compile_in_haste() -> None:
-    """Leaves out what XLA spends most of its time on: nearly all of a run is compilation, of programs run once."""
-    import jax
-
-    jax.config.update("jax_disable_most_optimizations", True)
+def _passing(edit: Edit, good_losses: str) -> Outcome:
+    started = time.perf_counter()
+    target, count = load(edit), 0
+    for unit, level in _units_for(edit, good_losses):
+        result, count = run_unit(unit, target, level, seed=0), count + 1
+        if result.verdict not in _QUIET:
+            return Outcome(edit, {}, result, count, time.perf_counter() - started)
+    return Outcome(edit, {}, None, count, time.perf_counter() - started)
 
 
 def breaks(result: Result, clause: str) -> bool:
@@ -86,12 +103,14 @@ def breaks(result: Result, clause: str) -> bool:
     return clause in result.clauses and result.verdict_on(clause) == FAIL
 
 
-def run_all(edits: Sequence[Edit], workers: int, progress: Callable[[Outcome], None]) -> list[Outcome]:
+def run_all(
+    edits: Sequence[Edit], workers: int, progress: Callable[[Outcome], None], good_losses: str = PART
+) -> list[Outcome]:
     """Examines the edits in several processes, the long ones first; the outcomes come in the edits' order."""
     found: dict[str, Outcome] = {}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=compile_in_haste) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         # From the end of the list, where the good losses are and what only large shapes show.
-        tasks = [pool.submit(examine, edit) for edit in reversed(edits)]
+        tasks = [pool.submit(examine, edit, good_losses) for edit in reversed(edits)]
         for task in as_completed(tasks):
             outcome = task.result()
             found[outcome.edit.name] = outcome
@@ -118,27 +137,47 @@ def idle_clauses(outcomes: Sequence[Outcome]) -> list[str]:
     return [clause for clause in CLAUSES if clause not in killing]
 
 
-def _units_against(edit: Edit) -> Iterator[Unit]:
-    """Those that cite a clause of the mutant, the most useful first; for a benign variant those of level smoke that it
-    can make a difference to, which for the base itself are all.
+def _units_against(edit: Edit) -> Iterator[tuple[Unit, Unit, list[Killer]]]:
+    """Those that cite a clause of the mutant, what to ask of each, and where the asking notes which cell is wrong:
+    first what killed the mutant before, then the most useful.
     """
-    if not edit.clauses:
-        # What smoke has, and all that changes an order, a shape or devices: a good loss may sum in another order.
-        quick = [unit for unit in all_units() if unit.is_quick or _reorders(unit)]
-        yield from (unit for unit in quick if not edit.functions or _can_change(edit, unit))
-        return
 
-    def usefulness(unit: Unit) -> tuple[bool, bool, int]:
-        # Checks that draw their cases share compiled programs, and golden vectors are many.
+    def usefulness(unit: Unit) -> tuple[int, bool, bool, bool, int]:
+        # Checks that draw their cases share compiled programs, and golden vectors are many; cells take the longest.
         first, drawn = edit.clauses[0] in unit.check.clauses, not unit.check.id.startswith("golden.")
-        return not first, not drawn, _DTYPES_BY_USE.index(unit.dtype)
+        before = rank(edit.name, unit.id)
+        return before, has_cells(unit), not first, not drawn, _DTYPES_BY_USE.index(unit.dtype)
 
     citing = [unit for unit in all_units() if set(unit.check.clauses) & set(edit.clauses)]
-    yield from sorted(citing, key=usefulness)
+    for unit in sorted(citing, key=usefulness):
+        for killer in cells_of(edit.name, unit.id):
+            yield unit, on_cell(unit, killer), [killer]
+        found: list[Killer] = []
+        yield unit, up_to_first(unit, found) if has_cells(unit) else unit, found
 
 
-def _reorders(unit: Unit) -> bool:
-    return unit.dtype == "float32" and unit.check.id.startswith(("invariances.", "split."))
+def _units_for(edit: Edit, good_losses: str) -> Iterator[tuple[Unit, str]]:
+    """What a good loss must pass, and at which level: whole, all units of standard; in part, those of level smoke that
+    it can make a difference to, whatever changes an order, a shape or devices, and a share of the cells of standard. For
+    the base itself, from which the others differ, no unit of smoke is left out.
+    """
+    if good_losses == WHOLE:
+        yield from ((unit, LEVEL) for unit in all_units())
+        return
+    for unit in all_units():
+        if edit.functions and not _can_change(edit, unit):
+            continue
+        if has_cells(unit):
+            if unit.dtype in _DTYPES_BY_USE[:2]:
+                yield on_share(unit, zlib.crc32(edit.name.encode()), SHARES), LEVEL
+        elif unit.is_quick or _reorders(edit, unit):
+            yield unit, "smoke"
+
+
+def _reorders(edit: Edit, unit: Unit) -> bool:
+    """Whether a unit changes an order or a shape, or devices, where rows are put together in another way."""
+    prefixes = ("invariances.",) if edit.functions else ("invariances.", "split.")
+    return unit.dtype == "float32" and unit.check.id.startswith(prefixes)
 
 
 def _can_change(edit: Edit, unit: Unit) -> bool:

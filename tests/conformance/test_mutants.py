@@ -3,20 +3,31 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._result import FAIL, PASS, Result
+from lossproof.conformance._units import all_units, run_unit
+from lossproof.conformance.coverage._cases import FUNCTIONS, calls
+from lossproof.conformance.coverage._model import AXES
+from lossproof.conformance.coverage._stored import stored
 from lossproof.conformance.mutants import BENIGN, MUTANTS, Edit
+from lossproof.conformance.mutants._cells_against import has_cells, on_cell
 from lossproof.conformance.mutants._cli import mutants
-from lossproof.conformance.mutants._load import mutated_source
+from lossproof.conformance.mutants._conditions import CONDITIONS
+from lossproof.conformance.mutants._defects import DEFECTS
+from lossproof.conformance.mutants._killers import Killer, known_killers
+from lossproof.conformance.mutants._load import load, mutated_source
 from lossproof.conformance.mutants._matrix import Outcome, breaks, examine, idle_clauses
+from lossproof.conformance.mutants._meetings import MEETINGS
 from lossproof.conformance.mutants._report import summary, table, to_json
 
 NAMES = [edit.name for edit in (*MUTANTS, *BENIGN)]
 HARMLESS = next(edit for edit in BENIGN if edit.name == "logarithm_of_quotient")
 BROKEN = next(edit for edit in MUTANTS if edit.name == "packed_by_running_sums")
+BASE = next(edit for edit in BENIGN if edit.name == "base")
 
 
 @pytest.fixture
@@ -36,9 +47,66 @@ def test_names_are_unique():
 
 
 def test_there_are_as_many_as_promised():
-    """Fails when the matrix shrinks below 50 broken losses and 10 good ones."""
-    assert len(MUTANTS) >= 50
-    assert len(BENIGN) >= 10
+    """Fails when the matrix shrinks below 180 broken losses, 60 of them where features meet, and 20 good ones."""
+    assert len(MUTANTS) >= 180
+    assert len(MEETINGS) >= 60
+    assert len(BENIGN) >= 20
+
+
+def test_every_defect_and_every_condition_meets_another():
+    """Fails when a line of the table of defects and conditions makes no mutant."""
+    names = [meeting.edit.name for meeting in MEETINGS]
+    assert [defect.name for defect in DEFECTS if not any(name.startswith(defect.name) for name in names)] == []
+    assert [condition.name for condition in CONDITIONS if not any(condition.name in name for name in names)] == []
+
+
+@pytest.mark.parametrize(
+    "meeting",
+    [pytest.param(m, marks=[pytest.mark.thorough] * (n % 10 > 0), id=m.edit.name) for n, m in enumerate(MEETINGS)],
+)
+def test_a_meeting_changes_the_answer_by_more_than_rounding(meeting):
+    """Fails when a mutant is right in the very call in which its defect and its condition meet."""
+    outputs = load(BASE).offer(FUNCTIONS[meeting.cell["function"]]).outputs
+    asked = calls(meeting.cell, 0, outputs)
+    right, wrong = (load(edit).perform(asked.way, asked.cases, asked.directions) for edit in (BASE, meeting.edit))
+    pairs = zip(flat(right), flat(wrong), strict=True)
+    assert max(difference(one, other) for one, other in pairs) > 1e-4
+
+
+def flat(answers):
+    """All arrays of some answers."""
+    return [
+        array.astype(np.float64)
+        for answer in answers
+        for arrays in (answer.outputs, *answer.derivatives)
+        for array in arrays.values()
+    ]
+
+
+def difference(one, other):
+    """The largest one, relative to the largest number; infinite where one is a number and the other is not."""
+    if not np.array_equal(np.isfinite(one), np.isfinite(other)):
+        return np.inf
+    finite = np.isfinite(one)
+    return np.max(np.abs(one - other)[finite], initial=0) / np.max(np.abs([one, other])[:, finite], initial=1e-30)
+
+
+def test_what_killed_a_mutant_is_known_of_mutants_that_there_are():
+    """Fails when killers.json speaks of a mutant, a unit or a cell that is gone, which costs time and nothing else."""
+    known = known_killers()
+    assert set(known) <= {edit.name for edit in MUTANTS}
+    killers = [killer for each in known.values() for killer in each]
+    assert {killer.unit for killer in killers} <= {unit.id for unit in all_units()}
+    assert [killer.cell for killer in killers if killer.cell and killer.cell not in stored("standard")] == []
+
+
+def test_what_is_known_of_a_killer_is_only_where_to_look():
+    """Fails when a mutant counts as killed because it was when somebody wrote that down."""
+    unit = next(unit for unit in all_units() if has_cells(unit) and unit.id.endswith("[token-float32]"))
+    cell = next(cell for cell in stored("standard") if (cell["function"], cell["transform"]) == ("token", "jit"))
+    plain = {axis: values[0] for axis, values in AXES.items()}
+    result = run_unit(on_cell(unit, Killer(unit.id, cell, plain)), load(BASE), "standard", seed=0)
+    assert result.verdict == PASS
 
 
 @pytest.mark.parametrize("edit", [*MUTANTS, *BENIGN], ids=lambda edit: edit.name)
@@ -140,7 +208,24 @@ def test_a_full_run_in_which_a_clause_kills_nothing_fails(monkeypatch, run):
     assert "no mutant is killed by ACC-6" in result.output
 
 
-@pytest.mark.parametrize("words", [["nobody"], ["base", "--json", "no/such/folder/matrix.json"]])
+def test_what_killed_is_written_down_when_asked_for(monkeypatch, run):
+    """Fails when a run cannot tell the next one where to begin, or tells it what no unit did."""
+    outcomes = [
+        Outcome(BROKEN, {"NORM-7": failure("NORM-7")}, killers=(Killer("some.check", {}, {}),)),
+        Outcome(HARMLESS),
+    ]
+    written = []
+    monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", lambda *_: outcomes)
+    monkeypatch.setattr("lossproof.conformance.mutants._cli.write_killers", written.append)
+    run(BROKEN.name)
+    assert written == []
+    run(BROKEN.name, "--remember")
+    assert written == [{BROKEN.name: (Killer("some.check", {}, {}),)}]
+
+
+@pytest.mark.parametrize(
+    "words", [["nobody"], ["base", "--json", "no/such/folder/matrix.json"], ["base", "--good-losses", "half"]]
+)
 def test_a_bad_argument_is_a_usage_error(run, words):
     """Fails when a misspelled name passes as 0 of 0 killed, or an unwritable file is found out after the run."""
     result = run(*words)

@@ -1,0 +1,78 @@
+"""Units that go through the cells of the model, asked of a mutant: no further than the first cell that is wrong.
+
+Such a unit takes a minute or more, most of which is compilation. That one of its cells is wrong is enough to know that
+it fails; the plainest cell that is as wrong says which clauses are broken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from lossproof.conformance._cells import Deviation, look
+from lossproof.conformance._judge import Violation
+from lossproof.conformance._run import Run
+from lossproof.conformance._speaking import broken, clauses_about
+from lossproof.conformance._units import Unit
+from lossproof.conformance.checks import calls
+from lossproof.conformance.coverage._model import Cell
+from lossproof.conformance.coverage._stored import stored
+from lossproof.conformance.mutants._killers import Killer
+from lossproof.conformance.targets import Unsupported
+
+
+def has_cells(unit: Unit) -> bool:
+    """Whether a unit goes through cells."""
+    return unit.check.id == "calls.pairs"
+
+
+def on_cell(unit: Unit, killer: Killer) -> Unit:
+    """The unit on the cell that killed a mutant: it fails if that is wrong still, and says nothing if not."""
+    return replace(unit, check=replace(unit.check, body=partial(_wrong_still, killer)))
+
+
+def up_to_first(unit: Unit, found: list[Killer]) -> Unit:
+    """The unit up to the first cell that is wrong, which is noted in `found`."""
+    return replace(unit, check=replace(unit.check, body=partial(_first_wrong, unit.id, found)))
+
+
+def on_share(unit: Unit, number: int, of: int) -> Unit:
+    """The unit on a share of its cells: the shares together are all of them."""
+    return replace(unit, check=replace(unit.check, body=partial(_right_on_share, number, of)))
+
+
+def _wrong_still(killer: Killer, run: Run) -> None:
+    if killer.cell not in stored(run.level):
+        raise Unsupported("the level has no such cell any more")
+    run.tally.cases += 1
+    for cell in (killer.cell, killer.simplest):
+        deviation = _deviation(run, cell)
+        if deviation is None:
+            return
+    raise Violation(deviation.message, broken(killer.simplest, deviation.subject, is_small=deviation.is_small))
+
+
+def _first_wrong(unit: str, found: list[Killer], run: Run) -> None:
+    for cell in calls._cells(run):  # noqa: SLF001  the unit's own
+        deviation = _deviation(run, cell)
+        if deviation is not None:
+            simplest, deviation = calls._simplest(run, cell, deviation)  # noqa: SLF001  likewise
+            found.append(Killer(unit, cell, simplest))
+            raise Violation(deviation.message, broken(simplest, deviation.subject, is_small=deviation.is_small))
+
+
+def _right_on_share(number: int, of: int, run: Run) -> None:
+    for cell in tuple(calls._cells(run))[number % of :: of]:  # noqa: SLF001  likewise
+        deviation = _deviation(run, cell)
+        if deviation is not None:
+            raise Violation(f"{deviation.message}, in the cell {cell}", clauses_about(cell))
+    run.tally.cases += 1  # a share may be empty
+
+
+def _deviation(run: Run, cell: Cell) -> Deviation | None:
+    """What is wrong in a cell first, if anything is."""
+    try:
+        deviations: Sequence[Deviation] = look(run, cell, run.seed).deviations
+    except Unsupported:
+        return None
+    run.tally.cases += 1
+    return deviations[0] if deviations else None
