@@ -7,6 +7,17 @@ from lossproof.conformance.mutants._edits_of_kernels import OF_KERNELS
 from lossproof.conformance.mutants._edits_of_keywords import OF_KEYWORDS
 from lossproof.conformance.mutants._edits_of_splits import OF_SPLITS
 from lossproof.conformance.mutants._edits_of_states import OF_STATES
+from lossproof.conformance.mutants._edits_of_users import OF_USERS
 from lossproof.conformance.mutants._edits_of_values import OF_VALUES
 
-MUTANTS = (*OF_VALUES, *OF_DERIVATIVES, *OF_STATES, *OF_ARGUMENTS, *OF_KEYWORDS, *OF_KERNELS, *OF_SPLITS, *OF_COVERAGE)
+MUTANTS = (
+    *OF_VALUES,
+    *OF_DERIVATIVES,
+    *OF_STATES,
+    *OF_ARGUMENTS,
+    *OF_KEYWORDS,
+    *OF_KERNELS,
+    *OF_SPLITS,
+    *OF_COVERAGE,
+    *OF_USERS,
+)
