@@ -73,7 +73,7 @@ class Cause:
 
     Attributes:
       defects: known defects that answer as it does, the one that explains most first: "name", "what", "clauses",
-        "matches" of "inputs", and the "units" whose failures it explains.
+        "matches" of "inputs", those that only lose "digits" or the others, and the "units" whose failures it explains.
       simplest: the smallest input with a wrong answer: "unit", "call", "answer", "right"; None if there is none.
       axes: rules that tell failing calls from passing ones.
       note: why nothing was found out, if so.

@@ -173,18 +173,23 @@ def sought(question: Mapping[str, Any], seconds: float = _cause.ENOUGH) -> dict[
             break
         defects.append(_defect(search, edit, inputs, more))
         left = [each for place, each in enumerate(left) if place not in alike]
-    return {"defects": defects, "simplest": _simplest(search, inputs)}
+    units = set(defects[0]["units"] if defects else ())
+    explained = [each for each in inputs if units & set(each.failing.units)]
+    return {"defects": defects, "simplest": _simplest(search, explained or inputs)}
 
 
 def _defect(search: Search, edit: Edit, inputs: Sequence[Input], more: Sequence[_cause.Failing]) -> dict[str, Any]:
-    alike = [each for each in inputs if search.is_like(edit, each)]
-    explained = [*alike, *(each for each in filter(None, map(search.told, more)) if search.is_like(edit, each))]
+    matching = [each for each in inputs if search.is_like(edit, each)]
+    digits = not any(each.gross for each in matching)
+    alike = [each for each in matching if each.gross is not digits]
+    explained = [*matching, *(each for each in filter(None, map(search.told, more)) if search.is_like(edit, each))]
     return {
         "name": edit.name,
         "what": edit.what,
         "clauses": list(edit.clauses),
         "matches": len(alike),
-        "inputs": len(inputs),
+        "inputs": sum(each.gross is not digits for each in inputs),
+        "digits": digits,
         "units": sorted({unit for each in explained for unit in each.failing.units}),
     }
 

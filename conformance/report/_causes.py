@@ -40,7 +40,8 @@ def by_unit(cause: Cause) -> dict[str, str]:
 
 
 def _of_defect(defect: Mapping[str, Any]) -> str:
-    share = f"{defect['matches']} of {defect['inputs']} failing inputs"
-    does = "does what" if 2 * defect["matches"] >= defect["inputs"] else "resembles"
-    rest = f"the known defect {defect['name']}" + (" does" if does == "does what" else "")
-    return f"{defect['what']}: it {does} {rest} on {share} ({', '.join(defect['clauses'])})"
+    kind = " that only lose digits" if defect["digits"] else ""
+    share = f"{defect['matches']} of {defect['inputs']} failing inputs{kind}"
+    name = f"the known defect {defect['name']}"
+    does = f"does what {name} does" if 2 * defect["matches"] >= defect["inputs"] else f"resembles {name}"
+    return f"{defect['what']}; it {does} on {share} ({', '.join(defect['clauses'])})"
