@@ -12,7 +12,9 @@ verdict. `_check.py` is the command, `_plan.py` a run from `_request.py`, what w
 `_identity.py` asks the target who it is, `_runner.py` runs the units in processes that `_guard.py` watches,
 `_recorder.py` gathers their results, `_cluster.py` does both elsewhere, `_output.py` and `_journal.py` keep them,
 `_summary.py` has the verdict, `_record.py` the JSON result, `_terminal.py` and `report/` show it, `_hints.py` says
-what else a failure may be about. `mutants/` are the broken losses that prove the suite.
+what else a failure may be about. `_cause.py` looks for what failures have in common: `_axes.py` and `_features.py` tell
+failing calls from passing ones, `_seek.py` compares the target with known defects on what it failed on, which
+`_replay.py` asks again and `_likeness.py` compares. `mutants/` are the broken losses that prove the suite.
 """
 
 import importlib

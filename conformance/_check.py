@@ -49,6 +49,11 @@ _TIMES = ", ".join(f"{seconds:g} at {level}" for level, seconds in TIMEOUTS.item
 )
 @click.option("--fail-fast", is_flag=True, help="End with the first failure; what is left is not run.")
 @click.option(
+    "--cause/--no-cause",
+    default=True,
+    help="Whether a known defect is looked for that explains failures.  [default: yes]",
+)
+@click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the search; equal seeds give equal cases."
 )
 @click.option(

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from lossproof.conformance import _identity, _record
+from lossproof.conformance._cause import Cause, cause as find_cause
 from lossproof.conformance._command import USAGE, wide_console
 from lossproof.conformance._expectations import Expectations, apply, idle, load_expectations
 from lossproof.conformance._hints import types_hint
@@ -82,8 +83,9 @@ class Plan:
             )
         summary = Summary(results, 0.0 if self.request.only else FLOORS[self.request.level])
         seconds = time.perf_counter() - self.clock
+        cause = find_cause(summary, self.request) if self.request.cause and summary.is_broken else Cause()
         hints = [hint for hint in (self._convention_hint(results), types_hint(results)) if hint]
-        notes = Notes(_record.grades(results), hints, [*remarks(self.identity["target"]), *sentences])
+        notes = Notes(_record.grades(results), hints, [*remarks(self.identity["target"]), *sentences], cause.to_json())
         print_summary(summary, self.request, wide_console(), seconds, notes)
         document = _record.document(
             summary,
@@ -92,6 +94,7 @@ class Plan:
             started=self.started,
             seconds=seconds,
             expectations=entries,
+            cause=cause,
         )
         try:
             for path in output.written(document):

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lossproof.conformance._cause import Cause
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._covered import covered
 from lossproof.conformance._identity import versions
@@ -30,6 +31,7 @@ def document(
     started: str,
     seconds: float,
     expectations: Sequence[Mapping[str, Any]] = (),
+    cause: Cause = Cause(),  # noqa: B008  frozen
 ) -> dict[str, Any]:
     """The JSON result of a run.
 
@@ -40,6 +42,7 @@ def document(
       started: when, in UTC.
       seconds: how long it took.
       expectations: what became of the entries of an expectations file.
+      cause: of its failures.
     """
     results = summary.results
     return {
@@ -67,6 +70,7 @@ def document(
             "unit_seconds": {result.unit: round(result.seconds, 3) for result in results},
         },
         "verdict": {"word": summary.word, "exit_code": summary.exit_code(), "reasons": summary.reasons()},
+        "cause": _finite(cause.to_json()),
         "counts": {
             "cases": summary.cases,
             "units": len(results),

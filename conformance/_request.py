@@ -29,6 +29,7 @@ class Request:
       memory: GiB that a process may hold.
       dtypes: the types of logits; all of none.
       fail_fast: whether the first failure ends the run.
+      cause: whether a known defect is looked for that explains the failures.
     """
 
     target: str
@@ -42,6 +43,7 @@ class Request:
     memory: float = MEMORY
     dtypes: tuple[str, ...] = ()
     fail_fast: bool = False
+    cause: bool = True
 
     @property
     def seconds(self) -> float:

@@ -1,13 +1,14 @@
 """The summary of a run for a terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lossproof.conformance._cause import Cause
 from lossproof.conformance._clauses import CLAUSES, GROUPS
 from lossproof.conformance._covered import covered
 from lossproof.conformance._record import unit
@@ -25,6 +26,7 @@ from lossproof.conformance._result import (
     VOID,
 )
 from lossproof.conformance._summary import BREACHES, CONFORMS, DOES_NOT_CONFORM, Summary
+from lossproof.conformance.report._causes import by_unit, sentences, simplest
 from lossproof.conformance.report._findings import Finding, findings
 
 # What is explained one by one; failures come last, nearest to the verdict.
@@ -39,22 +41,28 @@ class Notes:
       grades: as in the JSON result.
       hints: about what may be declared otherwise: a convention, types of logits.
       expectations: sentences about how the target is judged: by its limits, and by the expectations file.
+      cause: of the failures, as in the JSON result.
     """
 
     grades: Sequence[Mapping[str, Any]] = ()
     hints: Sequence[str] = ()
     expectations: Sequence[str] = ()
+    cause: Mapping[str, Any] = field(default_factory=lambda: Cause().to_json())
 
 
 def print_summary(
     summary: Summary, request: Request, console: Console, seconds: float, notes: Notes | None = None
 ) -> None:
-    """Prints one line per clause group, the grades, what failed, what was unsupported, and the verdict."""
+    """Prints what is known of the cause of failures, one line per clause group, the grades, what failed, what was
+    unsupported, and the verdict.
+    """
     notes = notes or Notes()
+    _print_cause(console, notes.cause)
     console.print(_table(summary))
     if notes.grades:
         console.print(_grades(notes.grades))
-    found = findings([unit(result) for result in summary.results], _TOLD, lambda name: request.command(only=(name,)))
+    units = [unit(result) for result in summary.results]
+    found = findings(units, _TOLD, lambda name: request.command(only=(name,)), by_unit(notes.cause))
     for finding in sorted(found, key=lambda each: _TOLD.index(each.verdict)):
         _print_finding(console, finding)
     for reason, clauses in _reasons(summary, NOT_RUN).items():
@@ -78,6 +86,17 @@ def print_summary(
 
 def _print_line(console: Console, marked: str, text: str) -> None:
     console.print(f"{marked} {escape(text)}", soft_wrap=True)
+
+
+def _print_cause(console: Console, cause: Mapping[str, Any]) -> None:
+    for sentence in sentences(cause):
+        _print_line(console, "[bold red]cause[/]", sentence)
+    if cause["simplest"]:
+        _print_line(console, "[bold red]shown by[/]", f"{cause['simplest']['unit']}, the smallest failing input")
+    for line in simplest(cause).splitlines():
+        _print_line(console, "    ", line)
+    if cause["note"]:
+        _print_line(console, "[bold yellow]note[/]", cause["note"])
 
 
 def _table(summary: Summary) -> Table:
@@ -129,7 +148,8 @@ def _share(share: float) -> str:
 def _print_finding(console: Console, finding: Finding) -> None:
     clauses = ", ".join(f"{clause} ({CLAUSES.get(clause, 'unknown clause')})" for clause in finding.clauses)
     _print_line(console, f"[bold red]{finding.verdict}[/]", f"{finding.unit}  {clauses}")
-    lines = [finding.message, finding.scope, *(finding.given.splitlines() if finding.blamed else [])]
+    defect = f"known defect {finding.defect}" if finding.defect else ""
+    lines = [finding.message, defect, finding.scope, *(finding.given.splitlines() if finding.blamed else [])]
     lines += [f"golden vector {finding.vector}: lossproof golden show {finding.vector}"] if finding.vector else []
     for line in filter(None, lines):
         _print_line(console, "    ", line)

@@ -7,6 +7,7 @@ from lossproof.conformance.mutants._edits_of_kernels import OF_KERNELS
 from lossproof.conformance.mutants._edits_of_keywords import OF_KEYWORDS
 from lossproof.conformance.mutants._edits_of_splits import OF_SPLITS
 from lossproof.conformance.mutants._edits_of_states import OF_STATES
+from lossproof.conformance.mutants._edits_of_users import OF_USERS
 from lossproof.conformance.mutants._edits_of_values import OF_VALUES
 from lossproof.conformance.mutants._edits_where_features_meet import WHERE_FEATURES_MEET
 from lossproof.conformance.mutants._meetings import MUTANTS as OF_MEETINGS
@@ -22,4 +23,5 @@ MUTANTS = (
     *OF_COVERAGE,
     *WHERE_FEATURES_MEET,
     *OF_MEETINGS,
+    *OF_USERS,
 )

@@ -33,6 +33,7 @@ class Finding:
       command: repeats it.
       scope: which dtypes fail and which pass, and which other units fail alike.
       vector: the id of the golden vector that it happened on; "" if it is none.
+      defect: the name of the known defect that explains it; "" if none does.
     """
 
     unit: str
@@ -44,6 +45,7 @@ class Finding:
     command: str
     scope: str
     vector: str = ""
+    defect: str = ""
 
     @property
     def anchor(self) -> str:
@@ -54,22 +56,32 @@ class Finding:
 Unit = Mapping[str, Any]
 
 
-def findings(units: Sequence[Unit], verdicts: Sequence[str], command: Callable[[str], str]) -> list[Finding]:
-    """The causes of what has one of the verdicts; those with few logits first, then few classes, then by dtype.
+def findings(
+    units: Sequence[Unit],
+    verdicts: Sequence[str],
+    command: Callable[[str], str],
+    defects: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """The causes of what has one of the verdicts: those that a known defect explains first; then those with few logits,
+    few classes, and by dtype.
 
     Args:
       units: of a result.
       verdicts: to be explained.
       command: that repeats a unit.
+      defects: the known defect that explains the failure of a unit.
     """
+    defects = defects or {}
     groups: list[list[Unit]] = []
     for unit in sorted((unit for unit in units if unit["verdict"] in verdicts), key=_simplicity):
-        fitting = next((group for group in groups if _is_like(unit, group[0])), None)
+        fitting = next((group for group in groups if _is_one(unit, group[0], defects)), None)
         if fitting is None:
             groups.append([unit])
         else:
             fitting.append(unit)
-    return [_finding(group, units, command) for group in groups]
+    order = list(dict.fromkeys(defects.values()))
+    groups.sort(key=lambda group: order.index(defects[group[0]["id"]]) if group[0]["id"] in defects else len(order))
+    return [_finding(group, units, command, defects.get(group[0]["id"], "")) for group in groups]
 
 
 def dtype_of(unit: str) -> str:
@@ -84,6 +96,12 @@ def _simplicity(unit: Unit) -> tuple[float, float, int]:
 def _rank(unit: Unit) -> int:
     dtype = dtype_of(unit["id"])
     return TELLING.index(dtype) if dtype in TELLING else len(TELLING)
+
+
+def _is_one(unit: Unit, first: Unit, defects: Mapping[str, str]) -> bool:
+    """Whether the same defect explains two failures; where none does, whether they are alike."""
+    own, other = defects.get(unit["id"]), defects.get(first["id"])
+    return own == other and unit["verdict"] == first["verdict"] if own or other else _is_like(unit, first)
 
 
 def _is_like(unit: Unit, first: Unit) -> bool:
@@ -111,7 +129,7 @@ def _said(unit: Unit) -> str:
     return _NUMBER.sub("#", re.sub(r"\[[^]]*\]", "", compared[1] if compared else line))
 
 
-def _finding(group: Sequence[Unit], units: Sequence[Unit], command: Callable[[str], str]) -> Finding:
+def _finding(group: Sequence[Unit], units: Sequence[Unit], command: Callable[[str], str], defect: str) -> Finding:
     unit = group[0]
     message, given = _apart(unit["message"])
     clauses = dict.fromkeys(itertools.chain(*(each["broken"] or each["clauses"] for each in group)))
@@ -126,6 +144,7 @@ def _finding(group: Sequence[Unit], units: Sequence[Unit], command: Callable[[st
         command(unit["id"]),
         "; ".join(_scope(group, units)),
         unit["golden"] or "",
+        defect,
     )
 
 

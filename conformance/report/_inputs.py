@@ -29,6 +29,13 @@ def shown(calls: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(parts)
 
 
+def answered(answer: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
+    """What came of a call, and what is right, as lines."""
+    for word, values in (("gave", answer), ("right is", right)):
+        for name, value in values.items():
+            yield from _line(f"{word} {name}", value)
+
+
 def size(calls: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """The number of logits and of classes, by which simple calls sort before large ones; infinite without a call."""
     shapes = [call["inputs"]["logits"]["shape"] for call in calls if "shape" in call["inputs"].get("logits", ())]
@@ -48,10 +55,14 @@ def _lines(call: Mapping[str, Any]) -> Iterator[str]:
     further += [(f"tangent of {name}", value) for name, value in call["tangents"].items()]
     further += [("vector", call["vector"])] if call["vector"] is not None else []
     for name, value in (*_flat(call["inputs"]), *further):
-        head, decimals, bits = _number_texts(value)
-        yield f"  {name}{' ' if head else ''}{head} = {decimals}"
-        if bits != decimals:
-            yield f"    exactly {bits}"
+        yield from _line(name, value)
+
+
+def _line(name: str, value: Any) -> Iterator[str]:
+    head, decimals, bits = _number_texts(value)
+    yield f"  {name}{' ' if head else ''}{head} = {decimals}"
+    if bits != decimals:
+        yield f"    exactly {bits}"
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -20,6 +20,7 @@ from lossproof.conformance._result import (
     UNSUPPORTED,
     VOID,
 )
+from lossproof.conformance.report._causes import by_unit, sentences as sentences, simplest as simplest
 from lossproof.conformance.report._findings import Finding as Finding, findings as causes
 from lossproof.conformance.report._schema import Document
 from lossproof.conformance.report._text import counted
@@ -142,7 +143,7 @@ def graded(document: Document) -> Iterator[tuple[str, str, list[dict[str, Any] |
 
 def findings(document: Document, verdicts: Sequence[str]) -> list[Finding]:
     """The causes of what has one of the verdicts, the simplest first."""
-    return causes(document["units"], verdicts, partial(repeat_command, document))
+    return causes(document["units"], verdicts, partial(repeat_command, document), by_unit(document["cause"]))
 
 
 def leading(found: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:

@@ -69,7 +69,32 @@ def failing(name="torch"):
     grades += [grade("token", "bfloat16", q, "none", 77.0, 0.0019) for q in QUANTITIES]
     grades += [grade("token", "float16", q, "none", None) for q in QUANTITIES]
     survey = [row for dtype in DTYPES[:3] for row in careless("token", dtype)]
-    return document(name, units, grades, survey)
+    made = document(name, units, grades, survey)
+    call = calls_of("label_smoothing")[0] | {"function": "token_cross_entropy", "how": ""}
+    made["cause"] = {
+        "defect": {
+            "name": "log_of_softmax",
+            "what": "the logarithm of probabilities, which is infinite where they underflow",
+            "clauses": ["VALUE-2", "VALUE-1"],
+            "matches": 5,
+            "inputs": 7,
+            "digits": False,
+            "units": [],
+        },
+        "others": [],
+        "axes": [
+            {"where": "where no logit is -inf", "wrong": 0, "right": 31},
+            {"where": "where logits are masked with -inf", "wrong": 9, "right": 0},
+        ],
+        "simplest": {
+            "unit": units[0]["id"],
+            "call": call,
+            "answer": {"loss": {"dtype": "float32", "shape": [1], "data": ["nan"]}},
+            "right": {"loss": {"dtype": "float64", "shape": [1], "data": ["0x1.5p+0"]}},
+        },
+        "note": "",
+    }
+    return made
 
 
 def no_verdict(name="mine.py:loss"):
@@ -126,6 +151,9 @@ def hostile():
         {"clause": "STATE-1", "unit": None, "reason": text, "link": "javascript:alert(1)", "met": True},
         {"clause": None, "unit": text, "reason": "known", "link": "https://example.org/7", "met": False},
     ]
+    made["cause"]["defect"] |= {"name": text, "what": text}
+    made["cause"]["axes"][0]["where"] = made["cause"]["note"] = text
+    made["cause"]["simplest"] |= {"unit": text, "call": calls_of(text)[0], "answer": {text: text}}
     made["clauses"][0]["title"] = text
     made["verdict"]["reasons"] = [text]
     for row in made["survey"] + made["grades"]:
@@ -310,6 +338,7 @@ def document(name, units, grades, survey):
             "unit_seconds": {one["id"]: 0.25 for one in units[1:]},
         },
         "verdict": {"word": word, "exit_code": code, "reasons": []},
+        "cause": {"defect": None, "others": [], "axes": [], "simplest": None, "note": ""},
         "counts": {
             "cases": sum(one["cases"] for one in units),
             "units": len(units),

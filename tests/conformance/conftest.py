@@ -49,10 +49,12 @@ def loss_file(tmp_path):
 
 @pytest.fixture
 def check():
-    """Runs `lossproof check` in this process; in one worker, at level smoke, unless told otherwise."""
+    """Runs `lossproof check` in this process; in one worker, at level smoke, without a search for the cause of what
+    fails, unless told otherwise.
+    """
 
-    def run(*arguments, only=(), workers=1, level="smoke"):
-        selection = [word for name in only for word in ("--only", name)]
+    def run(*arguments, only=(), workers=1, level="smoke", cause=False):
+        selection = [word for name in only for word in ("--only", name)] + ["--no-cause"] * (not cause)
         return CliRunner().invoke(cli, ["check", *arguments, *selection, "-n", str(workers), "--level", level])
 
     return run
