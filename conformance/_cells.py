@@ -287,7 +287,8 @@ def _one_by_one(case: Case, tangents: Mapping[str, Array]) -> Iterator[tuple[Any
         yield None, case, tangents
         return
     places = list(np.ndindex(case.logits.shape[:-1]))
-    for place in places if len(places) <= 2 * FEW_TOKENS else [*places[:FEW_TOKENS], *places[-FEW_TOKENS:]]:
+    few = FEW_TOKENS if case.logits.shape[-1] < 4000 else 1
+    for place in places if len(places) <= 2 * few else [*places[:few], *places[-few:]]:
         arrays = {name: value[place][None] for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
         own = {name: tangent[place][None] if name in arrays else tangent for name, tangent in tangents.items()}
         yield place, case.with_inputs(**arrays), own

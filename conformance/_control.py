@@ -24,7 +24,14 @@ from lossproof.conformance._run import Run
 from lossproof.conformance.targets import Target
 
 # Clauses of plain calls, real text among them, and those of accuracy, which a large error breaks, too.
-_BASE = {"VALUE-1", "VALUE-7", "VALUE-8", "VALUE-10", "GRAD-1", *(clause for clause in CLAUSES if clause.startswith("ACC-"))}
+_BASE = {
+    "VALUE-1",
+    "VALUE-7",
+    "VALUE-8",
+    "VALUE-10",
+    "GRAD-1",
+    *(clause for clause in CLAUSES if clause.startswith("ACC-")),
+}
 _ORDINARY = 50.0  # logits beyond are replaced
 _PLENTY = (4, 16)  # the shape where a case has no token, or a single class
 

@@ -16,15 +16,23 @@ class Violation(Exception):
       subjects: what deviates, as in `_charges`; unknown, if empty.
       is_small: whether only an accurate algorithm would not deviate so.
       case: the call, if it is known as one.
+      clauses: that it breaks, where the check knows; else those that speak of the subjects.
     """
 
     def __init__(
-        self, message: str, subjects: Sequence[str] = (), *, is_small: bool = False, case: Case | None = None
+        self,
+        message: str,
+        subjects: Sequence[str] = (),
+        *,
+        is_small: bool = False,
+        case: Case | None = None,
+        clauses: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.subjects = tuple(subjects)
         self.is_small = is_small
         self.case = case
+        self.clauses = tuple(clauses)
 
 
 class VoidCaseError(Exception):

@@ -113,10 +113,13 @@ def run_unit(
         verdict, message = UNSUPPORTED, str(reason)
     except Violation as violation:
         verdict, message = FAIL, str(violation)
-        broken = broken_by(clauses, violation.subjects, unit.function, is_small=violation.is_small)
         kept = run.calls.to_json()
-        broken = controlled(run, target, violation, broken)
-        run.tally.discharge(broken if violation.is_small else clauses, violation.subjects)
+        if violation.clauses:
+            broken = violation.clauses
+        else:
+            broken = broken_by(clauses, violation.subjects, unit.function, is_small=violation.is_small)
+            broken = controlled(run, target, violation, broken)
+            run.tally.discharge(broken if violation.is_small else clauses, violation.subjects)
     except ProgramError as failure:
         verdict, message, broken = ERROR, str(failure), clauses
     except VoidCaseError as void:

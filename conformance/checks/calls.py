@@ -44,9 +44,8 @@ def pairs(run: Run) -> None:
     for other, its in others:
         clauses += broken(other, its.subject, is_small=its.is_small)[:1] if its.subject != deviation.subject else ()
     more = f"; {len(others)} more of {run.tally.cases} cells are wrong" if others else ""
-    raise Violation(
-        f"{deviation.message}, {_words(cell)}{more}; {deviation.case.describe()}", tuple(dict.fromkeys(clauses))
-    )
+    message = f"{deviation.message}, {_words(cell)}{more}; {deviation.case.describe()}"
+    raise Violation(message, [deviation.subject], case=deviation.case, clauses=tuple(dict.fromkeys(clauses)))
 
 
 def _cells(run: Run) -> Iterator[Cell]:

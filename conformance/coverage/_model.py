@@ -220,16 +220,6 @@ RULES: tuple[Rule, ...] = (
     Rule(("given", "logits"), lambda g, x: g != "big-endian" or x != "bfloat16", "the type has one byte order"),
 )
 
-# Pairs of these axes are had in each function; of other axes, in one of them.
-MEANING = (
-    *("targets", "place", "masks", "special", "weights", "weighing", "label_smoothing", "z_loss", "factor"),
-    *("smoothing", "subtract_entropy", "logit_softcap", "also", "derivative", "cotangent"),
-)
-MANNER = (
-    *("weights", "label_smoothing", "z_loss", "factor", "smoothing", "subtract_entropy", "logit_softcap", "also"),
-    *("derivative", "cotangent", "transform", "logits", "label_smoothing form", "z_loss form", "factor form"),
-)
-
 # What level smoke makes pairs of.
 CORE: Mapping[str, tuple[str, ...]] = {
     **{name: values[:1] for name, values in AXES.items()},

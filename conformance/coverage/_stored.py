@@ -7,11 +7,10 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from lossproof.conformance.coverage import _batches
 from lossproof.conformance.coverage._arrays import Model, covering_array
-from lossproof.conformance.coverage._model import AXES, CORE, MANNER, MEANING, Cell
+from lossproof.conformance.coverage._model import AXES, CORE, RULES, Cell, Rule
 
 ROWS = "rows.json"
 
@@ -78,31 +77,18 @@ def written(path: Path) -> None:
     """Makes the arrays and writes them."""
     names = list(AXES)
     content: dict[str, object] = {"axes": {name: list(values) for name, values in AXES.items()}}
-    for level, axes, in_each in (("smoke", CORE, ()), ("standard", AXES, (MEANING, MANNER))):
-        content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in _by_function(axes, in_each)]
-    model = Model(_batches.AXES, _batches.RULES)
-    batches = covering_array(model, model.possible(2))
+    for level, axes in (("smoke", CORE), ("standard", AXES)):
+        content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in _with_all_pairs(axes, RULES)]
+    batches = _with_all_pairs(_batches.AXES, _batches.RULES)
     indices = [[values.index(cell[name]) for name, values in _batches.AXES.items()] for cell in batches]
     content["batches"] = {"axes": {name: list(values) for name, values in _batches.AXES.items()}, "rows": indices}
     lines = [f"{json.dumps(key)}: {_laid_out(value)}" for key, value in content.items()]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
 
 
-def _by_function(axes: Mapping[str, Sequence[str]], in_each: Sequence[Sequence[str]]) -> list[dict[str, str]]:
-    """Cells with every pair; those of axes in a group of `in_each` with each function, the others with one of them."""
-    rng, cells = random.Random(0), []  # noqa: S311  no secret
-    whole = Model(axes)
-    models = {name: Model({**axes, "function": (name,)}) for name in axes["function"]}
-    possible = {name: {model.words(pair) for pair in model.possible(2)} for name, model in models.items()}
-    wanted: dict[str, list[Any]] = {name: [] for name in models}
-    for pair in map(whole.words, whole.possible(2)):
-        having = [name for name in models if pair in possible[name]]
-        shared = any({axis for axis, _ in pair} <= set(group) for group in in_each)
-        for name in having if shared else [rng.choice(having)]:
-            wanted[name].append(pair)
-    for name, model in models.items():
-        cells += covering_array(model, [tuple(model.number(*value) for value in pair) for pair in wanted[name]])
-    return cells
+def _with_all_pairs(axes: Mapping[str, Sequence[str]], rules: Sequence[Rule]) -> list[dict[str, str]]:
+    model = Model(axes, rules)
+    return covering_array(model, model.possible(2))
 
 
 def _laid_out(value: object) -> str:
