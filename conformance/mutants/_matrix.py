@@ -157,9 +157,10 @@ def _units_against(edit: Edit) -> Iterator[tuple[Unit, Unit, list[Killer]]]:
 
 
 def _units_for(edit: Edit, good_losses: str) -> Iterator[tuple[Unit, str]]:
-    """What a good loss must pass, and at which level: whole, all units of standard; in part, those of level smoke that
-    it can make a difference to, whatever changes an order, a shape or devices, and a share of the cells of standard. For
-    the base itself, from which the others differ, no unit of smoke is left out.
+    """What a good loss must pass, and at which level.
+
+    Whole, that is all units of standard. In part, those of smoke that it can make a difference to, whatever changes an
+    order, a shape or devices, and a share of the cells of standard; for the base itself no unit of smoke is left out.
     """
     if good_losses == WHOLE:
         yield from ((unit, LEVEL) for unit in all_units())
