@@ -64,7 +64,7 @@ class Failing:
         """
         if not self.cell and self.calls[-1]["method"] == "call":
             return 2
-        return 0 if 0 < _size(self)[0] <= _LARGE else 1
+        return 0 if 0 < size_of(self)[0] <= _LARGE else 1
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,9 @@ def failing(results: Iterable[Result]) -> list[list[Failing]]:
             units = tuple(dict.fromkeys((*known.units, *each.units)))
             found[key] = Failing(units, tuple(dict.fromkeys((*known.clauses, *each.clauses))), each.calls, each.cell)
     kinds: dict[str, list[Failing]] = {}
-    for each in sorted(found.values(), key=_size):
+    for each in sorted(found.values(), key=size_of):
         kinds.setdefault(each.kind, []).append(each)
-    ordered = sorted(kinds.values(), key=lambda kind: (kind[0].tells_little, -len(kind), _size(kind[0])))
+    ordered = sorted(kinds.values(), key=lambda kind: (kind[0].tells_little, -len(kind), size_of(kind[0])))
     return [_varied(kind) for kind in ordered]
 
 
@@ -184,7 +184,8 @@ def _varied(kind: Iterable[Failing]) -> list[Failing]:
     return [each for _, each in sorted(placed, key=lambda pair: pair[0])]
 
 
-def _size(each: Failing) -> tuple[float, float]:
+def size_of(each: Failing) -> tuple[float, float]:
+    """How many logits an input has, and how many classes."""
     if not each.cell:
         return size(each.calls[-1:])
     tokens = 1

@@ -69,6 +69,10 @@ class Search:
             found, kinds = found + told, kinds + bool(told)
             if len(found) >= _cause.INPUTS or kinds == _cause.KINDS or time.monotonic() > self.until:
                 break
+        ordinary = [kind[0] for kind in failing if kind[0].calls and not kind[0].tells_little]
+        smallest = min(ordinary, key=_cause.size_of, default=None)
+        if smallest is not None and all(each.failing is not smallest for each in found):
+            found = [each for each in [self.told(smallest)] if each] + found
         # Lost digits are a cause, too, but not while something is wrong beside them.
         return sorted(found[: _cause.INPUTS], key=lambda each: not each.gross)
 

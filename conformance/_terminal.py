@@ -57,7 +57,7 @@ def print_summary(
     unsupported, and the verdict.
     """
     notes = notes or Notes()
-    _print_cause(console, notes.cause)
+    _print_cause(console, notes.cause, notes.hints)
     console.print(_table(summary))
     if notes.grades:
         console.print(_grades(notes.grades))
@@ -67,7 +67,7 @@ def print_summary(
         _print_finding(console, finding)
     for reason, clauses in _reasons(summary, NOT_RUN).items():
         _print_line(console, "[yellow]not run[/]", f"{', '.join(clauses)}: {reason}")
-    for sentence in [*notes.hints, *notes.expectations]:
+    for sentence in notes.expectations:
         _print_line(console, "[bold yellow]note[/]", sentence)
     for verdict in (PART, UNSUPPORTED):
         for reason, clauses in _reasons(summary, verdict).items():
@@ -88,11 +88,13 @@ def _print_line(console: Console, marked: str, text: str) -> None:
     console.print(f"{marked} {escape(text)}", soft_wrap=True)
 
 
-def _print_cause(console: Console, cause: Mapping[str, Any]) -> None:
+def _print_cause(console: Console, cause: Mapping[str, Any], hints: Iterable[str]) -> None:
     for sentence in sentences(cause):
         _print_line(console, "[bold red]cause[/]", sentence)
+    for hint in hints:
+        _print_line(console, "[bold yellow]note[/]", hint)
     if cause["simplest"]:
-        _print_line(console, "[bold red]shown by[/]", f"{cause['simplest']['unit']}, the smallest failing input")
+        _print_line(console, "[bold red]shown by[/]", f"{cause['simplest']['unit']}, the smallest of these inputs")
     for line in simplest(cause).splitlines():
         _print_line(console, "    ", line)
     if cause["note"]:

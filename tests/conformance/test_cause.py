@@ -238,10 +238,10 @@ def test_the_cause_is_the_first_thing_told(check, loss_file, tmp_path):
     assert len(shown) == 1  # two units, one cause
 
 
-@pytest.mark.parametrize("end", ["os._exit(7)", "while True: pass"])
+@pytest.mark.parametrize("end", ["os._exit(7)", pytest.param("while True: pass", marks=pytest.mark.thorough)])
 def test_a_target_that_dies_while_the_cause_is_sought_keeps_its_verdict(check, loss_file, tmp_path, monkeypatch, end):
     """Fails when the search for the cause takes the command down, or hides the verdict."""
-    monkeypatch.setattr("lossproof.conformance._cause.SECONDS", 10.0)
+    monkeypatch.setattr("lossproof.conformance._cause.SECONDS", 6.0)
     target = loss_file("", f"import sys\nif '_seek' in sys.argv[0]:\n    import os\n    {end}\n{PADS}")
     answer = check(target, "--report", str(tmp_path), only=["values.hard_targets[token-float32]"], cause=True)
     assert answer.exit_code == 1, answer.output
