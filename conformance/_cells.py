@@ -132,7 +132,11 @@ class Looking:
             bounds = run.bounds(exact, grade).values()
             if case.also:
                 bounds |= run.of_further(exact, grade).values()
-            arrays = {name: (value, right[name], bounds[name]) for name, value in outputs.items()}
+            # ACC-7: which of some subnormal logits is the largest, a platform that flushes them cannot tell.
+            untold = ("predicted_class",) if self.cell["special"] == "tiny" else ()
+            arrays = {
+                name: (value, right[name], bounds[name]) for name, value in outputs.items() if name not in untold
+            }
             if self._compare("values", case, arrays, grade):
                 break
 
@@ -148,8 +152,8 @@ class Looking:
                 self._deviates(f"{_charges.TYPES} of derivatives", message, case)
             self._count(f"{_charges.TYPES} of derivatives")
         alone = next(iter(cotangents)) if len(cotangents) == 1 else ""
-        # STATE-3 speaks of rows of the logits gradient, not of what adds up over tokens of which one is undefined.
-        silent = SCALARS if np.any(np.isnan(exact_values(exact, run.convention)["loss"].high)) else ()
+        # STATE-3 speaks of rows of the logits gradient, not of other derivatives of undefined tokens.
+        silent = (*SCALARS, "targets") if np.any(np.isnan(exact_values(exact, run.convention)["loss"].high)) else ()
         for grade in ("A", "C"):
             bounds = run.bounds(exact, grade).gradients(cotangents)
             if case.also:
