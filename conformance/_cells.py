@@ -153,7 +153,8 @@ class Looking:
             self._count(f"{_charges.TYPES} of derivatives")
         alone = next(iter(cotangents)) if len(cotangents) == 1 else ""
         # STATE-3 speaks of rows of the logits gradient, not of other derivatives of undefined tokens.
-        silent = (*SCALARS, "targets") if np.any(np.isnan(exact_values(exact, run.convention)["loss"].high)) else ()
+        silent: tuple[str, ...] = () if "loss" in cotangents else ("label_smoothing",)  # GRAD-4 speaks of the loss alone
+        silent = (*SCALARS, "targets") if np.any(np.isnan(exact_values(exact, run.convention)["loss"].high)) else silent
         for grade in ("A", "C"):
             bounds = run.bounds(exact, grade).gradients(cotangents)
             if case.also:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from lossproof.conformance._charges import BITS, BY_LOGITS, SAME, SUBJECTS, TYPES, concerned
 from lossproof.conformance.coverage._model import ABSENT, AXES, Cell, is_dense
 
-_EXCLUDING = ("below", "above", "far", "beyond 32 bits")
+_EXCLUDING = ("below", "far", "beyond 32 bits")
 _MAPPING = {"scan": "scan", "checkpoint": "checkpoint"}
 
 # By axis: the clauses that its values are about. What is left out is plain.

@@ -102,7 +102,7 @@ def run_unit(
     run.calls.begin_unit(unit.id)
     started = time.perf_counter()
     broken: tuple[str, ...] = ()
-    kept: list[dict[str, Any]] = []
+    kept: Sequence[dict[str, Any]] = ()
     try:
         run.require_dtype()
         unit.check.body(run)

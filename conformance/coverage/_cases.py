@@ -154,12 +154,12 @@ def _hard(cell: Cell, rng: np.random.Generator, tokens: int, logits: Array) -> A
     elif place == "below":
         lowest = max(int(np.iinfo(dtype).min), -(2**31))  # compiled calls take 32 bits
         targets[outside] = rng.choice([-1, -classes if -classes >= lowest else -1, lowest], size=tokens)[outside]
-    elif place == "above":
-        targets[outside] = classes
     elif place == "far":
         largest = int(np.iinfo(dtype).max)
         beyond = min(classes + 65536, largest)
-        targets[outside] = largest if largest < 2**33 and rng.uniform() < 0.5 else beyond
+        nearest = classes if classes <= largest else largest
+        choices = [nearest, beyond, largest if largest < 2**33 else beyond]
+        targets[outside] = rng.choice(choices, size=tokens)[outside]
     elif place == "beyond 32 bits":
         targets[outside] += 2**32 * rng.integers(1, 4)
     return targets.astype(dtype)
@@ -175,9 +175,6 @@ def _dense(cell: Cell, rng: np.random.Generator, tokens: int, classes: int) -> A
         eighths[rows, rng.integers(classes, size=tokens)] = 1.0
     if place == "empty":
         eighths[::2] = 0.0
-    if place == "distribution":
-        for _ in range(8):
-            eighths[rows, rng.integers(classes, size=tokens)] += 0.125
     if place in ("any sum", "negative"):
         palette = rng.integers(0, 9, size=5) * step
         signs = rng.choice([-1.0, 1.0], size=5) if place == "negative" else 1.0

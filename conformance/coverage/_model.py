@@ -12,10 +12,10 @@ Cell: TypeAlias = Mapping[str, str]
 # Written for an argument that is not given, and where an axis has no meaning.
 ABSENT = "absent"
 
-HARD = ("int32", "int8", "uint8", "int16", "uint16", "uint32", "int64", "uint64")
-DENSE = ("dense float32", "dense bfloat16", "dense float16", "dense float64", "dense bool", "dense int32")
-PLACES = ("random", "edge", "tied", "masked", "below", "above", "far", "beyond 32 bits")
-MASSES = ("distribution", "one-hot", "any sum", "negative", "empty")
+HARD = ("int32", "int8", "uint8", "uint16", "uint32", "int64")
+DENSE = ("dense float32", "dense bfloat16", "dense float64", "dense bool")
+PLACES = ("random", "edge", "tied", "masked", "below", "far", "beyond 32 bits")
+MASSES = ("any sum", "one-hot", "negative", "empty")
 FORMS = (ABSENT, "traced", "float", "int", "numpy", "array")
 FLOATING = ("float32", "bfloat16", "float16", "float64")
 MAPPED = ("vmap", "vmap logits", "vmap targets", "vmap weights", "vmap scalars", "scan")
@@ -25,14 +25,14 @@ PULLED = ("vjp", "vjp twice")
 AXES: Mapping[str, tuple[str, ...]] = {
     "function": ("token", "weighted", "dense"),
     "logits": FLOATING,
-    "batch": ("5", "scalar", "1", "0", "0x3", "2x3", "1x3x2", "2x1x2x2", "4100", "3x1371"),
-    "classes": ("13", "1", "2", "3", "64", "65", "127", "128", "129", "32128", "70001", "131101"),
+    "batch": ("5", "scalar", "1", "0x3", "2x3", "1x3x2", "2x1x2x2", "4100"),
+    "classes": ("13", "1", "2", "64", "65", "127", "129", "32128", "131101"),
     "spread": ("normal", "confident", "offset", "ties", "wide"),
     "masks": ("none", "some", "first block", "whole blocks", "all but one"),
     "special": ("none", "nan", "inf", "all masked", "huge", "tiny"),
     "targets": (*HARD, *DENSE),
     "place": (*PLACES, *MASSES),
-    "weights": (ABSENT, "float32", "bool", "int8", "int32", "bfloat16", "float16", "float64"),
+    "weights": (ABSENT, "float32", "bool", "int8", "int32", "bfloat16", "float64"),
     "weighing": (ABSENT, "ordinary", "negative", "zeros", "minus zero", "huge", "tiny"),
     "label_smoothing": (ABSENT, "0", "tiny", "0.1", "0.5", "1"),
     "label_smoothing form": FORMS,
@@ -95,7 +95,7 @@ def _fits(targets: str, place: str, classes: str) -> bool:
     if place not in PLACES:
         return False
     lowest, highest = _range(targets)
-    wanted = {"above": int(classes), "far": int(classes), "below": -1, "beyond 32 bits": 2**33}
+    wanted = {"far": int(classes), "below": -1, "beyond 32 bits": 2**33}
     return lowest <= wanted.get(place, 0) <= highest
 
 
@@ -115,11 +115,10 @@ RULES: tuple[Rule, ...] = (
     Rule(("function", "targets"), lambda f, t: f != "dense" or is_dense(t), "the function takes dense targets alone"),
     Rule(
         ("function", "targets"),
-        lambda f, t: f == "dense" or t not in ("dense bool", "dense int32"),
+        lambda f, t: f == "dense" or t not in ("dense bool",),
         "only floating-point targets are dense here (VALUE-12)",
     ),
     Rule(("targets", "place"), lambda t, p: t != "dense bool" or p in ("one-hot", "any sum", "empty"), "0 and 1 alone"),
-    Rule(("targets", "place"), lambda t, p: t != "dense int32" or p != "distribution", "integers alone"),
     Rule(("function", "weights"), lambda f, w: f == "weighted" or w == ABSENT, "no such argument"),
     Rule(("weights", "weighing"), lambda w, v: (w == ABSENT) == (v == ABSENT), "no weights"),
     Rule(("weights", "weighing"), lambda w, v: w != "bool" or v in ("ordinary", "zeros", ABSENT), "0 and 1 alone"),
