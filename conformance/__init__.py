@@ -6,8 +6,8 @@ Where to read: `checks/` asks the questions, one module per group of clauses; `_
 work; `_run.py` is what a check works with; `targets/` are the implementations under test; `_draw.py` makes cases,
 `_exact.py` fetches the right answers, `lossproof.reference.bounds` says how large an error may be, `_judge.py`
 compares; `_charges.py` has what each clause speaks of, so that a comparison counts for it or a deviation breaks it,
-`_control.py` whether plain calls are as wrong, `_lacking.py` what the target does not offer, `_ledger.py` the verdict on
-each clause; `_calls.py` keeps what the target was asked; `_survey.py` measures how accurate a target is, without a
+`_control.py` whether plain calls are as wrong, `_lacking.py` what the target does not offer, `_ledger.py` the verdict
+on each clause; `_calls.py` keeps what the target was asked; `_survey.py` measures how accurate a target is, without a
 verdict. `_check.py` is the command, `_plan.py` a run from `_request.py`, what was asked for, to its verdict:
 `_identity.py` asks the target who it is, `_runner.py` runs the units in processes that `_guard.py` watches,
 `_recorder.py` gathers their results, `_cluster.py` does both elsewhere, `_output.py` and `_journal.py` keep them,

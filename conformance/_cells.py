@@ -134,11 +134,9 @@ class Looking:
                 bounds |= run.of_further(exact, grade).values()
             # ACC-7: which of some subnormal logits is the largest, a platform that flushes them cannot tell.
             untold = ("predicted_class",) if self.cell["special"] == "tiny" else ()
-            # The bound of grade A on the entropy behind a soft-cap is not proved.
-            untold += ("entropy",) if grade == "A" and case.softcap is not None else ()
-            arrays = {
-                name: (value, right[name], bounds[name]) for name, value in outputs.items() if name not in untold
-            }
+            if "entropy" in case.also and case.softcap is not None:  # grade A is not proved behind a soft-cap
+                bounds["entropy"] = run.of_further(exact, "C").values()["entropy"]
+            arrays = {name: (value, right[name], bounds[name]) for name, value in outputs.items() if name not in untold}
             if self._compare("values", case, arrays, grade):
                 break
 
@@ -155,7 +153,9 @@ class Looking:
             self._count(f"{_charges.TYPES} of derivatives")
         alone = next(iter(cotangents)) if len(cotangents) == 1 else ""
         # STATE-3 speaks of rows of the logits gradient, not of other derivatives of undefined tokens.
-        silent: tuple[str, ...] = () if "loss" in cotangents else ("label_smoothing",)  # GRAD-4 speaks of the loss alone
+        silent: tuple[str, ...] = (
+            () if "loss" in cotangents else ("label_smoothing",)
+        )  # GRAD-4 speaks of the loss alone
         values = exact_values(exact, run.convention)["loss"].high
         if "loss" not in cotangents and np.any(np.isinf(values)):
             silent = ("label_smoothing", "loss_normalizing_factor")  # 0 times an infinite loss

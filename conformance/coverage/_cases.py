@@ -157,7 +157,7 @@ def _hard(cell: Cell, rng: np.random.Generator, tokens: int, logits: Array) -> A
     elif place == "far":
         largest = int(np.iinfo(dtype).max)
         beyond = min(classes + 65536, largest)
-        nearest = classes if classes <= largest else largest
+        nearest = min(classes, largest)
         choices = [nearest, beyond, largest if largest < 2**33 else beyond]
         targets[outside] = rng.choice(choices, size=tokens)[outside]
     elif place == "beyond 32 bits":

@@ -115,7 +115,7 @@ RULES: tuple[Rule, ...] = (
     Rule(("function", "targets"), lambda f, t: f != "dense" or is_dense(t), "the function takes dense targets alone"),
     Rule(
         ("function", "targets"),
-        lambda f, t: f == "dense" or t not in ("dense bool",),
+        lambda f, t: f == "dense" or t != "dense bool",
         "only floating-point targets are dense here (VALUE-12)",
     ),
     Rule(("targets", "place"), lambda t, p: t != "dense bool" or p in ("one-hot", "any sum", "empty"), "0 and 1 alone"),
