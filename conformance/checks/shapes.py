@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from lossproof.conformance._case import DENSE, DTYPES, FURTHER, TOKEN, WEIGHTED, Case
-from lossproof.conformance._charges import LOSS, REFUSAL
-from lossproof.conformance._draw import make
+from lossproof.conformance._charges import DERIVATIVE_TYPES, LOSS, REFUSAL, VALUE_TYPES
+from lossproof.conformance._draw import Options, make, unit_cotangents
 from lossproof.conformance._judge import Violation
-from lossproof.conformance._run import Run, expects
+from lossproof.conformance._run import Run, argument_dtype, expects
 from lossproof.conformance._units import check
 from lossproof.conformance.targets import Unsupported
 
@@ -138,6 +138,32 @@ def _targets_beyond_32_bits(run: Run) -> None:
     logits = np.zeros(run.nearest((2, 3)), np.float32)
     inputs = {"logits": logits, "targets": np.resize(np.array([2**32 + 1, 1], np.int64), logits.shape[:-1])}
     run.check_values(Case(run.function, inputs), ["loss"])
+
+
+@check("shapes.output_types", "SHAPE-3", "DIFF-12", dtypes=tuple(DTYPES), is_quick=False)
+def output_types(run: Run) -> None:
+    """Values are float32 (float64); a gradient is of its argument's type."""
+    run.require(outputs=["loss"])
+
+    def examine(case: Case) -> None:
+        for name, value in run.values(case).items():
+            found = value.dtype.name
+            expects(
+                found == case.carried,
+                f"{name} of {case.dtype} logits must be {case.carried}, got {found}; {case.describe()}",
+                VALUE_TYPES,
+            )
+            run.charge(VALUE_TYPES)
+        _, gradients = run.differentiate(case, unit_cotangents(case))
+        for name, gradient in gradients.items():
+            wanted, found = argument_dtype(case, name), gradient.dtype.name
+            said = f"the derivative by {name} must be {wanted}, got {found}; {case.describe()}"
+            expects(found == wanted, said, DERIVATIVE_TYPES)
+            run.charge(DERIVATIVE_TYPES)
+        run.tally.cases += 1
+
+    options = Options(weights=run.has("weights"), z_loss=run.has("z_loss"))
+    run.explore(run.cases(options, shapes=[(2, 3, 5)]), examine, 0.2)
 
 
 @check("shapes.empty_batch", "SHAPE-4", dtypes=tuple(DTYPES))

@@ -119,7 +119,8 @@ def test_reasons_are_true_of_the_type_that_is_declared(tmp_path):
     body += "    return lse - np.take_along_axis(x, targets[..., None], -1)[..., 0]\n"
     path.write_text(f"import numpy as np\n{declared}def loss(logits, targets):\n{body}", encoding="utf-8")
     target = load_target(f"{path}:loss")
-    units = [unit for unit in selected_units(["GRAD-1", "STATE-1"]) if not unit.id.startswith("golden.")]
+    apart = ("golden.", "calls.")  # the loss is no accurate one, which cells would say
+    units = [unit for unit in selected_units(["GRAD-1", "STATE-1"]) if not unit.id.startswith(apart)]
     clauses = Summary([run_unit(unit, target, "smoke", 0) for unit in units if unit.function == TOKEN]).clauses
     assert clauses["GRAD-1"].verdict == UNSUPPORTED
     assert (clauses["STATE-1"].verdict, clauses["STATE-1"].missing) == (PART, (BY_LOGITS,))

@@ -170,7 +170,8 @@ def test_what_is_required_is_given_and_what_is_about_its_absence_is_unsupported(
     assert target.offer(WEIGHTED).required == ("weights",)
     found = results_of(target, ["values.weight_sum"])["values.weight_sum"]
     assert found.verdict == UNSUPPORTED and "needs weights" in found.message
-    broken = written(REQUIRED.replace("total, weight_sum", "total, weight_sum * 1.001"), "broken.py")
+    declared = 'LOSSPROOF = {"outputs": ["loss", "weight_sum"]}\n'
+    broken = written(declared + REQUIRED.replace("total, weight_sum", "total, weight_sum * 1.001"), "broken.py")
     assert results_of(broken, ["values.weight_sum"])["values.weight_sum"].verdict == FAIL
 
 
