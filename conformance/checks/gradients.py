@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lossproof.conformance._case import DENSE, DTYPES, SCALARS, TOKEN, WEIGHTED, Array, Case
-from lossproof.conformance._charges import MIXED
+from lossproof.conformance._charges import JVP, MIXED
 from lossproof.conformance._draw import Options, generator, random_cotangents, unit_cotangents
 from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp
 from lossproof.conformance._run import Comparison, Run
@@ -87,6 +87,34 @@ def every_cotangent(run: Run) -> None:
         run.explore(strategy, partial(examine, names), 1.2 / len(subsets))
 
 
+@check("gradients.jvp", "GRAD-8", "DIFF-11", is_quick=False)
+def forward_mode(run: Run) -> None:
+    """The directional derivative is the gradient times the direction."""
+    run.require(outputs=["loss"])
+
+    def examine(drawn: tuple[Case, int]) -> None:
+        case, seed = drawn
+        tangents = _tangents(run, case, seed)
+        one = _one_token(case)
+        actual = run.ask("jvp", lambda: run.target.jvp(one, tangents), one, (JVP,))
+        for output in actual:
+            cotangents = unit_cotangents(one, output)
+            gradients = exact_gradients(one, cotangents, run.convention)
+            bounds = run.bounds(one, "C")
+            gradient_bounds = bounds.gradients(cotangents)
+            exact = float(np.sum([dot(gradients[name], tangent) for name, tangent in tangents.items()]))
+            bound = bounds.jvp(
+                gradient_bounds, {name: gradient.magnitude for name, gradient in gradients.items()}, tangents
+            )
+            shaped = np.full(actual[output].shape, exact)
+            known = Exact(shaped, np.zeros_like(shaped))
+            name, of = f"the jvp of {output}", Comparison((JVP,))
+            run.judge_array("gradients", name, actual[output], known, bound, one.describe(), one, of)
+        run.tally.cases += 1
+
+    run.explore(st.tuples(run.cases(run.everything, shapes=SMALL), st.integers(0, 2**32 - 1)), examine, 0.5)
+
+
 @check("gradients.hvp", "GRAD-9", functions=[WEIGHTED, TOKEN], dtypes=tuple(DTYPES), is_quick=False)
 def second_order(run: Run) -> None:
     """Hessian-vector products, forward over reverse, and with wide logits reverse over forward."""
@@ -113,6 +141,25 @@ def explore_hvp(run: Run, strategy: st.SearchStrategy[Case], orders: Sequence[st
         run.tally.cases += 1
 
     run.explore(st.tuples(strategy, st.integers(0, 2**32 - 1)), examine, 0.4)
+
+
+@check("gradients.transforms", "GRAD-10", functions=[TOKEN, DENSE], dtypes=["bfloat16", "float32"], is_quick=False)
+def transforms(run: Run) -> None:
+    """vmap, scan and checkpoint over the first axis change nothing."""
+    run.require(outputs=["loss"])
+    shapes = [(2, 3), (2, 3, 5)]
+
+    def examine(case: Case) -> None:
+        cotangents = unit_cotangents(case)
+        inside = case.logits.shape[1:]
+        mapped = ("vmap", "scan") if run.target.limits.shape_fits(inside) else ()
+        for transform in (*mapped, "checkpoint"):
+            through = partial(run.target.transformed, case, cotangents, transform)
+            outputs, gradients = run.ask(f"{run.function} under {transform}", through, case, (transform,))
+            run.judge_values(case, outputs, subject=transform)
+            run.judge_gradients(case, gradients, ["logits"], cotangents, subject=transform)
+
+    run.explore(run.cases(run.everything, shapes=shapes), examine, 0.3)
 
 
 @check("gradients.mixed", "GRAD-11", functions=[WEIGHTED], dtypes=["float32", "float64"], is_quick=False)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance._case import FURTHER, TOKEN, WEIGHTED, Case
-from lossproof.conformance._draw import Options, generator, random_cotangents, unit_cotangents
+from lossproof.conformance._case import DENSE, FURTHER, TOKEN, WEIGHTED, Case
+from lossproof.conformance._draw import Options, cases, generator, random_cotangents, unit_cotangents
 from lossproof.conformance._run import Run, expects
 from lossproof.conformance._units import THREE, check
+from lossproof.conformance.checks.gradients import explore_hvp
+from lossproof.conformance.targets import Unsupported
 from lossproof.reference.bounds import Grade
 
 HARD = (TOKEN, WEIGHTED)
@@ -39,6 +41,16 @@ def _with_keywords(run: Run, options: Options, **keywords: Any) -> st.SearchStra
     return run.cases(options, shapes=SHAPE).map(lambda case: case.with_inputs(**keywords))
 
 
+@check("conventions.keywords", "CONV-2", functions=[TOKEN], dtypes=["float32"], is_quick=False)
+def conventions(run: Run) -> None:
+    """e / V on every class, and no entropy constant, in values and in derivatives by the logits and by e."""
+    run.require(outputs=["loss"], arguments=["label_smoothing", "smoothing", "subtract_entropy"])
+    arguments = ["logits"] + (["label_smoothing"] if run.target.scalars_differentiable else [])
+    for smoothing, subtract_entropy in (("uniform", True), ("others", False)):
+        strategy = _with_keywords(run, Options(smoothing=True), smoothing=smoothing, subtract_entropy=subtract_entropy)
+        run.explore(strategy, lambda case: _differentiated(run, case, unit_cotangents(case), arguments), 0.5)
+
+
 @check("values.softcap", "VALUE-11", "GRAD-12", functions=[TOKEN], dtypes=THREE)
 def softcap(run: Run) -> None:
     """Logits in the linear range and far beyond the cap, masks, and tokens that are undefined without a cap."""
@@ -51,6 +63,30 @@ def softcap(run: Run) -> None:
     run.explore(planted, lambda case: _differentiated(run, case, unit_cotangents(case)), 0.3)
 
 
+@check("gradients.hvp_through_softcap", "GRAD-12", "GRAD-9", functions=[TOKEN], dtypes=["float32"], is_quick=False)
+def softcap_curvature(run: Run) -> None:
+    """The second derivative of the soft-cap is part of Hessian-vector products."""
+    run.require(outputs=["loss"], arguments=["logit_softcap"])
+    explore_hvp(run, _with_keywords(run, run.everything, logit_softcap=CAPS[run.dtype]), ("forward-over-reverse",))
+
+
+@check(
+    "values.keywords_of_totals",
+    "CONV-2",
+    "VALUE-11",
+    "GRAD-12",
+    functions=[WEIGHTED],
+    dtypes=["float32"],
+    is_quick=False,
+)
+def totals(run: Run) -> None:
+    """Another convention and a soft-cap in a total, together."""
+    keywords = {"smoothing": "uniform", "subtract_entropy": False, "logit_softcap": CAPS[run.dtype]}
+    run.require(outputs=["loss"], arguments=["label_smoothing", *keywords])
+    strategy = _with_keywords(run, run.everything, **keywords)
+    run.explore(strategy, lambda case: _differentiated(run, case, unit_cotangents(case)), 0.5)
+
+
 def _with_special_logits(case: Case, seed: int) -> Case:
     """Masks off the target in every row, and in one row out of two draws a +inf or a NaN."""
     logits, targets = case.logits.copy(), np.asarray(case.inputs["targets"])
@@ -59,6 +95,28 @@ def _with_special_logits(case: Case, seed: int) -> Case:
     if seed % 2:
         logits[seed % 4, ..., seed % 16] = (np.inf, np.nan)[seed // 2 % 2]
     return case.with_inputs(logits=logits)
+
+
+@check("values.dense_targets_by_keyword", "VALUE-12", functions=HARD, dtypes=["float32"], is_quick=False)
+def dense_targets(run: Run) -> None:
+    """Any real targets, in tokens and in totals; a total's weight 0 hides a NaN."""
+    run.require(outputs=["loss"])
+    if not run.takes_dense_targets:
+        raise Unsupported(f"{run.target.name}'s {run.function} takes no dense targets")
+    traced = run.target.scalars_differentiable
+    drawn = cases(DENSE, run.dtype, Options(z_loss=run.has("z_loss")), traced=traced, shapes=[run.nearest(SHAPE[0])])
+
+    def build(case: Case, seed: int) -> Case:
+        inputs = dict(case.inputs)
+        if run.has("weights"):
+            inputs["weights"] = generator(seed).integers(-2, 8, case.logits.shape[:-1]).astype(np.float32) / 4
+            inputs["logits"] = np.where(inputs["weights"][..., None] == 0, np.nan, inputs["logits"])
+        return Case(run.function, inputs, case.traced)
+
+    def examine(case: Case) -> None:
+        _differentiated(run, case, unit_cotangents(case), ["logits", "targets"])
+
+    run.explore(st.builds(build, drawn, st.integers(0, 2**16)), examine, 0.5)
 
 
 def _further(run: Run, examine: Callable[[Case, int], None], share: float) -> None:

@@ -136,6 +136,7 @@ def test_calls_with_other_arguments_are_forgotten_outside_a_search():
     [
         (HARD, ["values"]),
         ("gradients.logits[token-float32]", ["differentiate"]),
+        ("gradients.jvp[token-float32]", ["jvp"]),
         ("gradients.hvp[token-float32]", ["hvp"]),
     ],
 )
