@@ -11,7 +11,7 @@ from functools import partial
 from lossproof.conformance._cells import Deviation, look
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run
-from lossproof.conformance._speaking import broken, clauses_about
+from lossproof.conformance._speaking import broken
 from lossproof.conformance._units import Unit
 from lossproof.conformance.checks import calls
 from lossproof.conformance.coverage._model import Cell
@@ -35,11 +35,6 @@ def up_to_first(unit: Unit, found: list[Killer]) -> Unit:
     return replace(unit, check=replace(unit.check, body=partial(_first_wrong, unit.id, found)))
 
 
-def on_share(unit: Unit, number: int, of: int) -> Unit:
-    """The unit on a share of its cells: the shares together are all of them."""
-    return replace(unit, check=replace(unit.check, body=partial(_right_on_share, number, of)))
-
-
 def _wrong_still(killer: Killer, run: Run) -> None:
     if killer.cell not in stored(run.level):
         raise Unsupported("the level has no such cell any more")
@@ -48,7 +43,8 @@ def _wrong_still(killer: Killer, run: Run) -> None:
         deviation = _deviation(run, cell)
         if deviation is None:
             return
-    raise Violation(deviation.message, broken(killer.simplest, deviation.subject, is_small=deviation.is_small))
+    clauses = broken(killer.simplest, deviation.subject, is_small=deviation.is_small)
+    raise Violation(deviation.message, [deviation.subject], clauses=clauses)
 
 
 def _first_wrong(unit: str, found: list[Killer], run: Run) -> None:
@@ -57,15 +53,8 @@ def _first_wrong(unit: str, found: list[Killer], run: Run) -> None:
         if deviation is not None:
             simplest, deviation = calls._simplest(run, cell, deviation)  # noqa: SLF001  likewise
             found.append(Killer(unit, cell, simplest))
-            raise Violation(deviation.message, broken(simplest, deviation.subject, is_small=deviation.is_small))
-
-
-def _right_on_share(number: int, of: int, run: Run) -> None:
-    for cell in tuple(calls._cells(run))[number % of :: of]:  # noqa: SLF001  likewise
-        deviation = _deviation(run, cell)
-        if deviation is not None:
-            raise Violation(f"{deviation.message}, in the cell {cell}", clauses_about(cell))
-    run.tally.cases += 1  # a share may be empty
+            clauses = broken(simplest, deviation.subject, is_small=deviation.is_small)
+            raise Violation(deviation.message, [deviation.subject], clauses=clauses)
 
 
 def _deviation(run: Run, cell: Cell) -> Deviation | None:

@@ -11,6 +11,7 @@ from lossproof.conformance.mutants._edits_of_users import OF_USERS
 from lossproof.conformance.mutants._edits_of_values import OF_VALUES
 from lossproof.conformance.mutants._edits_where_features_meet import WHERE_FEATURES_MEET
 from lossproof.conformance.mutants._meetings import MUTANTS as OF_MEETINGS
+from lossproof.conformance.mutants._unseen import UNSEEN
 
 MUTANTS = (
     *OF_VALUES,
@@ -21,7 +22,6 @@ MUTANTS = (
     *OF_KERNELS,
     *OF_SPLITS,
     *OF_COVERAGE,
-    *WHERE_FEATURES_MEET,
-    *OF_MEETINGS,
+    *(edit for edit in (*WHERE_FEATURES_MEET, *OF_MEETINGS) if edit.name not in UNSEEN),
     *OF_USERS,
 )
