@@ -11,7 +11,7 @@ from functools import partial
 from lossproof.conformance._cells import Deviation, look
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run
-from lossproof.conformance._speaking import broken
+from lossproof.conformance._speaking import broken, charged
 from lossproof.conformance._units import Unit
 from lossproof.conformance.checks import calls
 from lossproof.conformance.coverage._model import Cell
@@ -60,8 +60,12 @@ def _first_wrong(unit: str, found: list[Killer], run: Run) -> None:
 def _deviation(run: Run, cell: Cell) -> Deviation | None:
     """What is wrong in a cell first, if anything is."""
     try:
-        deviations: Sequence[Deviation] = look(run, cell, run.seed).deviations
+        seen = look(run, cell, run.seed)
     except Unsupported:
         return None
     run.tally.cases += 1
+    deviations: Sequence[Deviation] = seen.deviations
+    for clause, subjects in () if deviations else charged(cell, seen.compared).items():
+        for subject, count in subjects.items():
+            run.tally.charge((clause,), subject, count)
     return deviations[0] if deviations else None

@@ -63,10 +63,10 @@ def test_every_value_of_every_axis_makes_calls_of_its_own():
         if axis in ("function", "cotangent"):
             continue
         for value in values[1:]:
-            cell = next(cell for cell in stored("standard") if cell[axis] == value)
-            others = [v for v in values if v != value and broken_rule({**cell, axis: v}) is None]
+            cells = [c for c in stored("standard") if c[axis] == value and c["batch"] != "0x3" and c["classes"] != "1"]
+            others = [v for v in values if v != value and broken_rule({**cells[0], axis: v}) is None]
             for other in others[:2]:
-                ours, its = calls(cell, 0, outputs), calls({**cell, axis: other}, 0, outputs)
+                ours, its = calls(cells[0], 0, outputs), calls({**cells[0], axis: other}, 0, outputs)
                 assert ours.way != its.way or _differ(ours.cases, its.cases), (axis, value, other)
 
 

@@ -113,7 +113,7 @@ def test_a_noisy_target_breaks_nothing(loss_file, tmp_path):
     answer = checked(target, *only, "--report", str(tmp_path / "report"))
     said = answer.stdout.decode()
     assert answer.returncode == 0, (said, answer.stderr)
-    assert "conforms: 2 clauses pass" in said and "xxx" not in said and "stdout at" not in said
+    assert " conforms: " in said and "xxx" not in said and "stdout at" not in said
     assert b"at import" not in answer.stderr and b"\xff" not in answer.stderr
     assert read(tmp_path / "report" / "result.json")["verdict"]["word"] == "conforms"
 

@@ -228,7 +228,8 @@ def test_the_printed_command_repeats_the_failure(check, repeat, loss_file):
     assert (first.exit_code, again.exit_code) == (1, 1)
 
     def told(answer):
-        return [line for line in answer.stdout.splitlines() if line.startswith((" ", "fail"))]
+        lines = [line for line in answer.stdout.splitlines() if line.startswith((" ", "fail"))]
+        return lines[next(number for number, line in enumerate(lines) if line.startswith("fail")) :]
 
     assert told(first) == told(again) and len(told(first)) >= 3
     command = next(line for line in first.stdout.splitlines() if "again: " in line)
