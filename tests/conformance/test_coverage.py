@@ -63,7 +63,8 @@ def test_every_value_of_every_axis_makes_calls_of_its_own():
         if axis in ("function", "cotangent"):
             continue
         for value in values[1:]:
-            cells = [c for c in stored("standard") if c[axis] == value and c["batch"] != "0x3" and c["classes"] != "1"]
+            cells = [c for c in stored("standard") if c[axis] == value]
+            cells.sort(key=lambda c: c["batch"] == "0x3" or c["classes"] == "1")  # where there is little to change
             others = [v for v in values if v != value and broken_rule({**cells[0], axis: v}) is None]
             for other in others[:2]:
                 ours, its = calls(cells[0], 0, outputs), calls({**cells[0], axis: other}, 0, outputs)
