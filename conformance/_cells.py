@@ -1,6 +1,6 @@
 """The verdict on a cell of the model: every array that its calls give, against the exact one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from lossproof.conformance import _charges
 from lossproof.conformance._case import SCALARS, WEIGHTED, Array, Case
 from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp, exact_values
-from lossproof.conformance._judge import Violation, judge
+from lossproof.conformance._judge import Judgement, Violation, judge
 from lossproof.conformance._run import Run, argument_dtype
 from lossproof.conformance.coverage._cases import Calls, calls, exact_case, total_of
 from lossproof.conformance.coverage._model import Cell
@@ -126,19 +126,19 @@ class Looking:
         for name, value in outputs.items():
             wanted = "int32" if name == "predicted_class" else case.carried
             if value.dtype.name != wanted:
-                self._deviates(f"{_charges.TYPES} of values", f"{name} must be {wanted}, got {value.dtype.name}", case)
-            self._count(f"{_charges.TYPES} of values")
-        for grade in ("A", "C"):
-            bounds = run.bounds(exact, grade).values()
-            if case.also:
-                bounds |= run.of_further(exact, grade).values()
-            # ACC-7: which of some subnormal logits is the largest, a platform that flushes them cannot tell.
-            untold = ("predicted_class",) if self.cell["special"] == "tiny" else ()
+                self._deviates(_charges.VALUE_TYPES, f"{name} must be {wanted}, got {value.dtype.name}", case)
+            self._count(_charges.VALUE_TYPES)
+        # ACC-7: which of some subnormal logits is the largest, a platform that flushes them cannot tell.
+        untold = ("predicted_class",) if self.cell["special"] == "tiny" else ()
+        told = {name: value for name, value in outputs.items() if name not in untold}
+
+        def bounds(grade: Grade) -> dict[str, Array]:
+            further = run.of_further(exact, grade).values() if case.also else {}
             if "entropy" in case.also and case.softcap is not None:  # grade A is not proved behind a soft-cap
-                bounds["entropy"] = run.of_further(exact, "C").values()["entropy"]
-            arrays = {name: (value, right[name], bounds[name]) for name, value in outputs.items() if name not in untold}
-            if self._compare("values", case, arrays, grade):
-                break
+                further["entropy"] = run.of_further(exact, "C").values()["entropy"]
+            return run.bounds(exact, grade).values() | further
+
+        self._compare("values", case, told, right, bounds)
 
     def _gradients(
         self, case: Case, exact: Case, cotangents: Mapping[str, Array], gradients: Mapping[str, Array]
@@ -149,37 +149,36 @@ class Looking:
             wanted = self._type_of(case, name)
             if value.dtype.name != wanted:
                 message = f"the derivative by {name} must be {wanted}, got {value.dtype.name}"
-                self._deviates(f"{_charges.TYPES} of derivatives", message, case)
-            self._count(f"{_charges.TYPES} of derivatives")
-        alone = next(iter(cotangents)) if len(cotangents) == 1 else ""
-        # STATE-3 speaks of rows of the logits gradient, not of other derivatives of undefined tokens.
-        silent: tuple[str, ...] = (
-            () if "loss" in cotangents else ("label_smoothing",)
-        )  # GRAD-4 speaks of the loss alone
-        values = exact_values(exact, run.convention)["loss"].high
-        if "loss" not in cotangents and np.any(np.isinf(values)):
-            silent = ("label_smoothing", "loss_normalizing_factor")  # 0 times an infinite loss
-        if "targets" in right and np.any(np.isnan(right["targets"].high)):
-            silent = (*silent, "targets")  # an infinite derivative, of either sign
-        silent = (*SCALARS, "targets") if np.any(np.isnan(values)) else silent
-        for grade in ("A", "C"):
-            bounds = run.bounds(exact, grade).gradients(cotangents)
-            if case.also:
-                further = run.of_further(exact, grade).gradients(cotangents)
-                bounds |= {name: bounds[name] + bound for name, bound in further.items()}
-            arrays = {
-                _charges.by(name): (
-                    value,
-                    right[name],
-                    with_final_rounding(bounds[name], right[name].magnitude, self._type_of(case, name)),
-                )
-                for name, value in gradients.items()
-                if name not in silent
+                self._deviates(_charges.DERIVATIVE_TYPES, message, case)
+            self._count(_charges.DERIVATIVE_TYPES)
+        silent = self._unspoken_of(exact, cotangents, right)
+        spoken = {name: value for name, value in gradients.items() if name not in silent}
+
+        def bounds(grade: Grade) -> dict[str, Array]:
+            found = run.bounds(exact, grade).gradients(cotangents)
+            further = run.of_further(exact, grade).gradients(cotangents) if case.also else {}
+            found |= {name: found[name] + bound for name, bound in further.items()}
+            return {
+                _charges.by(name): with_final_rounding(found[name], right[name].magnitude, self._type_of(case, name))
+                for name in spoken
             }
-            if self._compare("gradients", case, arrays, grade):
-                break
-        for subject in (_charges.cotangent_of(alone) if alone else _charges.TOGETHER,):
-            self._count(subject)
+
+        by = {_charges.by(name): value for name, value in spoken.items()}
+        self._compare("gradients", case, by, {_charges.by(name): right[name] for name in spoken}, bounds)
+        self._count(_charges.cotangent_of(next(iter(cotangents))) if len(cotangents) == 1 else _charges.TOGETHER)
+
+    def _unspoken_of(self, exact: Case, cotangents: Mapping[str, Array], right: Mapping[str, Exact]) -> tuple[str, ...]:
+        """The arguments by which there are derivatives of which the specification says nothing."""
+        losses = exact_values(exact, self.run.convention)["loss"].high
+        if np.any(np.isnan(losses)):
+            return (*SCALARS, "targets")  # STATE-3 speaks of rows of the logits gradient alone
+        silent = []
+        if "loss" not in cotangents:
+            silent.append("label_smoothing")  # GRAD-4 speaks of the loss, whose slope may be infinite
+            silent += ["loss_normalizing_factor"] if np.any(np.isinf(losses)) else []  # 0 times an infinite loss
+        if "targets" in right and np.any(np.isnan(right["targets"].high)):
+            silent.append("targets")  # infinite, of either sign
+        return tuple(silent)
 
     def _type_of(self, case: Case, name: str) -> str:
         """The type of a derivative: that of its argument, unless the framework has no 64-bit numbers just now."""
@@ -205,8 +204,8 @@ class Looking:
                 sizes = {name: gradient.magnitude for name, gradient in right.items()}
                 bound = bounds.jvp(allowed, sizes, moving)
                 actual = value if index is None else value[index]
-                arrays = {"jvp": (np.asarray(actual), _alone(known), np.asarray(bound))}
-                self._compare("gradients", case, arrays, "C", f"the derivative of {output} along tangents")
+                what = f"the derivative of {output} along tangents"
+                self._compare_loosely(_charges.JVP, case, np.asarray(actual), _alone(known), bound, what)
 
     def _product(self, case: Case, exact: Case, along: Directions, product: Array) -> None:
         run, order = self.run, self.asked.way.derivative
@@ -216,7 +215,7 @@ class Looking:
         total = total_of(exact)
         right = exact_hvp(total, along.vector, run.convention)
         bound = with_final_rounding(run.bounds(total, "C").hvp_row(along.vector), right.magnitude, case.dtype)
-        self._compare("gradients", case, {order: (product, right, bound)}, "C")
+        self._compare_loosely(order, case, product, right, bound)
 
     def _mixed(self, case: Case, exact: Case, along: Directions, product: Array) -> None:
         run = self.run
@@ -239,38 +238,54 @@ class Looking:
         spoken = np.isfinite(known)
         chosen = Exact(known[spoken], np.zeros(int(spoken.sum())))
         bound = with_final_rounding(allowed[spoken], np.abs(chosen.high), dtype)
-        self._compare("gradients", case, {"mixed": (np.asarray(product)[spoken], chosen, bound)}, "C")
+        self._compare_loosely(_charges.MIXED, case, np.asarray(product)[spoken], chosen, bound)
 
     def _compare(
-        self, quantity: str, case: Case, arrays: Mapping[str, tuple[Array, Exact, Any]], grade: Grade, what: str = ""
-    ) -> bool:
-        """Judges arrays by their bounds; whether that says all there is to say."""
+        self,
+        quantity: str,
+        case: Case,
+        arrays: Mapping[str, Array],
+        right: Mapping[str, Exact],
+        bounds: Callable[[Grade], Mapping[str, Array]],
+    ) -> None:
+        """Judges arrays by the bounds of grade A; what is beyond them, by those of grade C, which only tell whether it
+        is wrong or inaccurate.
+        """
+        allowed = bounds("A")
         wrong = {}
-        for subject, (actual, right, bound) in arrays.items():
-            full = np.broadcast_to(np.asarray(bound, np.float64), right.high.shape)
-            try:
-                judgement = judge(what or subject, actual, right, full)
-            except Violation as violation:
-                self._deviates(subject, str(violation), case)
-                continue
-            if grade == "C" or judgement.utilisation <= 1:
-                self._count(subject)
-            if grade == "A" and judgement.utilisation <= 1:
-                self.run.tally.add(quantity, judgement.utilisation, f"{subject}: {case.describe()}", case)
-            if judgement.utilisation > 1:
+        for subject, actual in arrays.items():
+            judgement = self._judged(subject, case, actual, right[subject], allowed[subject])
+            if judgement is not None and judgement.utilisation > 1:
                 wrong[subject] = judgement
-        if grade == "A" and not wrong:
-            return True
-        if grade == "A":
-            self._accurate = wrong
-            return False
-        for subject, judgement in wrong.items():
+            elif judgement is not None:
+                self.run.tally.add(quantity, judgement.utilisation, f"{subject}: {case.describe()}", case)
+        allowed = bounds("C") if wrong else {}
+        for subject, accurate in wrong.items():
+            judgement = self._judged(subject, case, arrays[subject], right[subject], allowed[subject])
+            is_small = judgement is not None and judgement.utilisation <= 1
+            self._deviates(subject, accurate.message, case, is_small=is_small)
+
+    def _compare_loosely(
+        self, subject: str, case: Case, actual: Array, right: Exact, bound: Any, what: str = ""
+    ) -> None:
+        """Judges an array that has one bound, that of grade C."""
+        judgement = self._judged(subject, case, actual, right, bound, what)
+        if judgement is not None and judgement.utilisation > 1:
             self._deviates(subject, judgement.message, case)
-        for subject, judgement in getattr(self, "_accurate", {}).items():
-            if subject not in wrong:
-                self._deviates(subject, judgement.message, case, is_small=True)
-        self._accurate = {}
-        return True
+
+    def _judged(
+        self, subject: str, case: Case, actual: Array, right: Exact, bound: Any, what: str = ""
+    ) -> Judgement | None:
+        """The judgement on an array, which counts if it is right; None if its shape is wrong, which is a deviation."""
+        full = np.broadcast_to(np.asarray(bound, np.float64), right.high.shape)
+        try:
+            judgement = judge(what or subject, actual, right, full)
+        except Violation as violation:
+            self._deviates(subject, str(violation), case)
+            return None
+        if judgement.utilisation <= 1:
+            self._count(subject)
+        return judgement
 
     def _same_bits(self, case: Case, first: Answer, again: Answer) -> None:
         for one, other in zip((first.outputs, *first.derivatives), (again.outputs, *again.derivatives), strict=True):

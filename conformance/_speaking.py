@@ -2,11 +2,18 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from lossproof.conformance._charges import BITS, BY_LOGITS, SAME, SUBJECTS, TYPES, concerned
+from lossproof.conformance._charges import JVP, MIXED, ORDERS, SAME, SUBJECTS, broken as broken_by, concerned, plain
+from lossproof.conformance.coverage._cases import FUNCTIONS
 from lossproof.conformance.coverage._model import ABSENT, AXES, Cell, is_dense
 
 _EXCLUDING = ("below", "far", "beyond 32 bits")
-_MAPPING = {"scan": "scan", "checkpoint": "checkpoint"}
+_MAPPING = ("scan", "checkpoint")
+
+# Axes that say how a call is made: the clauses about them are broken whatever deviates.
+_WAYS = ("given", "derivative", "transform", "cotangent", "batch")
+
+# What is broken where only the way of differentiating is to blame.
+_OF_WAYS = {JVP: "GRAD-8", MIXED: "GRAD-11", **dict.fromkeys(ORDERS, "GRAD-9")}
 
 # By axis: the clauses that its values are about. What is left out is plain.
 _BY_AXIS: Mapping[str, Callable[[str], tuple[str, ...]]] = {
@@ -48,36 +55,15 @@ _BY_AXIS: Mapping[str, Callable[[str], tuple[str, ...]]] = {
 _ALWAYS = ("VALUE-8", "GRAD-1", "SHAPE-3", "DIFF-12", "ACC-3", "ACC-5", "ACC-6")
 _HARD = {"token": ("VALUE-1",), "weighted": ("VALUE-1", "VALUE-5", "VALUE-6"), "dense": ("VALUE-7",)}
 
-_PLAIN = {
-    "loss": "VALUE-1",
-    "z_loss": "VALUE-4",
-    "log_z": "VALUE-8",
-    "weight_sum": "VALUE-6",
-    BY_LOGITS: "GRAD-1",
-    "by weights": "GRAD-2",
-    "by z_loss": "GRAD-3",
-    "by label_smoothing": "GRAD-4",
-    "by loss_normalizing_factor": "GRAD-5",
-    "by targets": "GRAD-6",
-    "jvp": "GRAD-8",
-    "forward over reverse": "GRAD-9",
-    "reverse over forward": "GRAD-9",
-    "mixed": "GRAD-11",
-    "target_log_probability": "VALUE-13",
-    "predicted_class": "VALUE-14",
-    "entropy": "VALUE-15",
-    BITS: "ACC-6",
-    f"{TYPES} of values": "SHAPE-3",
-    f"{TYPES} of derivatives": "SHAPE-3",
-}
-
 
 def subjects_of(cell: Cell, compared: Iterable[str]) -> set[str]:
     """What was compared in a cell, in the words of the clauses about the way it was called, too."""
     subjects = set(compared)
+    if not subjects:
+        return subjects
     transform = cell["transform"]
     if transform.startswith("vmap") or transform in _MAPPING:
-        subjects.add("vmap" if transform.startswith("vmap") else _MAPPING[transform])
+        subjects.add("vmap" if transform.startswith("vmap") else transform)
     elif transform != "jit":
         subjects.add(SAME)
     return subjects
@@ -112,26 +98,19 @@ def charged(cell: Cell, compared: Mapping[str, int]) -> dict[str, dict[str, int]
 
 def broken(cell: Cell, subject: str, *, is_small: bool) -> tuple[str, ...]:
     """The clauses that a deviation breaks in a cell that has nothing left but what it needs to be wrong."""
+    function = FUNCTIONS[cell["function"]]
+    about = clauses_about(cell)
     if is_small:
-        kind = ("ACC-3",) if subject.startswith("by ") else ()
-        named = [clause for clause in clauses_about(cell) if clause in ("ACC-1", "ACC-2")]
-        return tuple(named) or kind or ("ACC-5",)
+        named = [clause for clause in about if clause in ("ACC-1", "ACC-2")]
+        return tuple(named) or broken_by((), (subject,), function, is_small=True)
     special = [
         clause
         for axis, clauses in _BY_AXIS.items()
-        if cell[axis] != AXES[axis][0] and cell[axis] not in (ABSENT, "none")
+        if cell[axis] not in (AXES[axis][0], ABSENT)
         for clause in clauses(cell[axis])
+        if clause in about and (subject in SUBJECTS[clause] or axis in _WAYS)
     ]
-    way = {"given", "derivative", "transform", "cotangent", "batch"}
-    found = [clause for clause in dict.fromkeys(special) if subject in SUBJECTS[clause] or _is_way(cell, clause, way)]
-    plain = (
-        {"dense": "VALUE-7"}.get(cell["function"], "VALUE-1") if subject == "loss" else _PLAIN.get(subject, "VALUE-1")
-    )
-    return tuple(clause for clause in found if clause in clauses_about(cell)) or (plain,)
-
-
-def _is_way(cell: Cell, clause: str, axes: set[str]) -> bool:
-    return any(cell[axis] not in (AXES[axis][0], ABSENT) and clause in _BY_AXIS[axis](cell[axis]) for axis in axes)
+    return tuple(dict.fromkeys(special)) or (plain(subject, function) or _OF_WAYS[subject],)
 
 
 ALL = tuple(

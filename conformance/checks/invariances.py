@@ -138,6 +138,12 @@ def _set_apart(case: Case, seed: int) -> Case:
     return case.with_inputs(logits=(case.logits.astype(np.float64) + offsets).astype(case.logits.dtype))
 
 
+def _batches_of_two(run: Run) -> st.SearchStrategy[tuple[Case, int]]:
+    """[2, 3, V], of this very rank where the target takes few, and seeds."""
+    exactly = run.target.limits.ranks != ()
+    return st.tuples(run.cases(run.everything, shapes=BATCH, exactly=exactly, kinds=["normal", "wide"]), SEEDS)
+
+
 def _first(arrays: Sequence[Array]) -> Array:
     return arrays[0]
 
@@ -203,14 +209,7 @@ def batch_cut(run: Run) -> None:
         case = _set_apart(*drawn)
         compare(run, _halves(case), case, lambda a: np.stack(a) if a[0].ndim else np.asarray(sum(a)))
 
-    run.explore(
-        st.tuples(
-            run.cases(run.everything, shapes=BATCH, exactly=run.target.limits.ranks != (), kinds=["normal", "wide"]),
-            SEEDS,
-        ),
-        examine,
-        0.4,
-    )
+    run.explore(_batches_of_two(run), examine, 0.4)
 
 
 @check("invariances.shape", "SHAPE-1", functions=[TOKEN, DENSE], dtypes=ONE, is_quick=False)
@@ -225,14 +224,7 @@ def shape(run: Run) -> None:
             flat = _each(case, lambda array: array.reshape(6, *array.shape[2:]))
             compare(run, [case], flat, lambda a: a[0].reshape(6, *a[0].shape[2:]))
 
-    run.explore(
-        st.tuples(
-            run.cases(run.everything, shapes=BATCH, exactly=run.target.limits.ranks != (), kinds=["normal", "wide"]),
-            SEEDS,
-        ),
-        examine,
-        0.4,
-    )
+    run.explore(_batches_of_two(run), examine, 0.4)
 
 
 @check("invariances.padding_rows", "EXCL-1", "DIFF-7", functions=[WEIGHTED], dtypes=ONE)

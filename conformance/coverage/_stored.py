@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from lossproof.conformance._command import replace_file
 from lossproof.conformance.coverage import _batches
 from lossproof.conformance.coverage._arrays import Model, covering_array
 from lossproof.conformance.coverage._model import AXES, CORE, RULES, Cell, Rule
@@ -83,7 +84,7 @@ def written(path: Path) -> None:
     indices = [[values.index(cell[name]) for name, values in _batches.AXES.items()] for cell in batches]
     content["batches"] = {"axes": {name: list(values) for name, values in _batches.AXES.items()}, "rows": indices}
     lines = [f"{json.dumps(key)}: {_laid_out(value)}" for key, value in content.items()]
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+    replace_file(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _with_all_pairs(axes: Mapping[str, Sequence[str]], rules: Sequence[Rule]) -> list[dict[str, str]]:

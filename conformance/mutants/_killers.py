@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from lossproof.conformance._command import replace_file
 from lossproof.conformance.coverage._model import AXES, Cell
 
 FILE = "killers.json"
@@ -39,7 +40,7 @@ def write_killers(found: Mapping[str, Sequence[Killer]]) -> None:
     """Replaces what is known of these mutants, and leaves the others as they are."""
     every = {**known_killers(), **found}
     lines = [f"{json.dumps(name)}: {json.dumps([_written(k) for k in every[name]])}" for name in sorted(every)]
-    Path(__file__).with_name(FILE).write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+    replace_file(Path(__file__).with_name(FILE), "{\n" + ",\n".join(lines) + "\n}\n")
     known_killers.cache_clear()
 
 
