@@ -1,0 +1,152 @@
+"""The verdict on a cell: what is wrong in any of its calls is seen, and blamed on what the cell is about."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lossproof.conformance import load_target
+from lossproof.conformance._case import TOKEN, WEIGHTED
+from lossproof.conformance._cells import look
+from lossproof.conformance._charges import BITS, DERIVATIVE_TYPES, VALUE_TYPES
+from lossproof.conformance._judge import Violation
+from lossproof.conformance._run import Run
+from lossproof.conformance._speaking import broken, charged, clauses_about
+from lossproof.conformance.coverage import ABSENT, AXES, broken_rule
+from lossproof.conformance.coverage._cases import FUNCTIONS, calls, simplified
+from lossproof.conformance.coverage._offered import adapted
+from lossproof.conformance.targets import Offer
+from lossproof.conformance.targets._way import given_as, refuse_changed
+
+PLAIN = {axis: values[0] for axis, values in AXES.items()}
+TWICE = {**PLAIN, "derivative": "vjp twice", "cotangent": "together", "z_loss": "0.5", "z_loss form": "traced"}
+
+
+class Altered:
+    """lossproof, with something done to what it answers."""
+
+    def __init__(self, alter):
+        self._target, self._alter = load_target("lossproof"), alter
+
+    def __getattr__(self, name):
+        return getattr(self._target, name)
+
+    def perform(self, way, cases, directions):
+        """The answers, altered; `alter` is given the number of each."""
+        answers = self._target.perform(way, cases, directions)
+        return [self._alter(number, answer) for number, answer in enumerate(answers)]
+
+
+def seen(cell, alter=lambda _, answer: answer):
+    assert broken_rule(cell) is None
+    return look(Run(Altered(alter), FUNCTIONS[cell["function"]], cell["logits"], "standard", 0), cell, 0)
+
+
+def with_output(change, only=None):
+    def alter(number, answer):
+        return answer if only not in (None, number) else replace(answer, outputs=change(answer.outputs))
+
+    return alter
+
+
+def with_gradient(pull, change):
+    def alter(_, answer):
+        found = list(answer.derivatives)
+        found[pull] = {**found[pull], "logits": change(found[pull]["logits"])}
+        return replace(answer, derivatives=tuple(found))
+
+    return alter
+
+
+def test_a_right_loss_has_no_deviation_and_is_compared():
+    """Fails when a cell finds something wrong in a loss that is right, or compares nothing."""
+    found = seen(TWICE)
+    assert found.deviations == ()
+    assert {"loss", "z_loss", "log_z", "by logits", "by z_loss", BITS, VALUE_TYPES, DERIVATIVE_TYPES} <= set(
+        found.compared
+    )
+
+
+@pytest.mark.parametrize(
+    ("alter", "subject", "is_small"),
+    [
+        (with_output(lambda found: {**found, "log_z": found["log_z"] * 1.01}), "log_z", False),
+        (with_output(lambda found: {**found, "loss": found["loss"] * np.float32(1 + 2e-6)}), "loss", True),
+        (with_output(lambda found: {**found, "loss": found["loss"].astype(np.float64)}), VALUE_TYPES, False),
+        (with_output(lambda found: {**found, "z_loss": found["z_loss"][:1]}), "z_loss", False),
+        (with_output(lambda found: {**found, "loss": found["loss"] + 1}, only=1), "loss", False),
+        (with_output(lambda found: {**found, "loss": np.nextafter(found["loss"], np.float32(9))}, only=2), BITS, False),
+        (with_gradient(0, lambda gradient: -gradient), "by logits", False),
+        (with_gradient(1, lambda gradient: gradient * 0), "by logits", False),
+        (with_gradient(0, lambda gradient: gradient.astype(np.float64)), DERIVATIVE_TYPES, False),
+    ],
+)
+def test_what_is_wrong_in_any_call_is_seen(alter, subject, is_small):
+    """Fails when an output, a type, a call, the third one's bits or a pull-back is not looked at."""
+    assert (subject, is_small) in {(found.subject, found.is_small) for found in seen(TWICE, alter).deviations}
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "is_small", "expected"),
+    [
+        ({}, "loss", False, ("VALUE-1",)),
+        ({}, "by logits", True, ("ACC-3",)),
+        ({"spread": "offset"}, "loss", True, ("ACC-2",)),
+        ({"logit_softcap": "small"}, "loss", False, ("VALUE-11",)),
+        ({"transform": "eager"}, "loss", False, ("VALUE-9",)),
+        ({"transform": "vmap"}, "loss", False, ("GRAD-10",)),
+        ({"derivative": "jvp"}, "jvp", False, ("GRAD-8", "DIFF-11")),
+        ({"place": "below"}, "by logits", False, ("EXCL-2",)),
+    ],
+)
+def test_the_features_that_a_deviation_needs_are_blamed(changes, subject, is_small, expected):
+    """Fails when a clause is broken that the cell is not about, or the plain one although a feature is needed."""
+    assert broken({**PLAIN, **changes}, subject, is_small=is_small) == expected
+
+
+def test_nothing_compared_counts_for_nothing():
+    """Fails when a cell in which nothing could be judged counts for the clauses about the way it was called."""
+    assert charged({**PLAIN, "transform": "vmap"}, {}) == {}
+    assert charged({**PLAIN, "transform": "vmap"}, {"loss": 2})["GRAD-10"] == {"vmap": 1}
+    assert "VALUE-1" not in clauses_about({**PLAIN, "logit_softcap": "small"})
+
+
+def test_a_cell_is_cut_to_what_a_target_offers():
+    """Fails when a target is asked for what it does not offer, or a cell that it could be asked for is given up."""
+    target = load_target("lossproof")
+    cell = {**TWICE, "function": "weighted", "weights": "int32", "weighing": "negative", "label_smoothing": "0.5"}
+    cell |= {"label_smoothing form": "traced", "targets": "int32"}
+    kept = adapted(cell, target, Offer(("loss",), ("logits", "targets", "z_loss")), dense=True)
+    assert (kept["weights"], kept["weighing"], kept["label_smoothing"]) == (ABSENT, ABSENT, ABSENT)
+    assert kept["z_loss"] == "0.5" and broken_rule(kept) is None
+    needed = Offer(("loss",), ("logits", "targets", "weights"), ("weights",))
+    assert adapted({**PLAIN, "function": "weighted"}, target, needed, dense=True)["weights"] == "float32"
+
+
+def test_the_calm_call_shows_what_a_special_one_hides():
+    """Fails when both calls of a cell are masked, special or out of range: an infinite loss hides the rest."""
+    cell = {**PLAIN, "masks": "some", "special": "nan", "place": "below", "label_smoothing": "0.5"}
+    first, second = calls(cell | {"label_smoothing form": "float"}, 0, ("loss",)).cases
+    assert np.any(~np.isfinite(first.logits)) and np.any(first.inputs["targets"] < 0)
+    assert np.all(np.isfinite(second.logits)) and np.all(second.inputs["targets"] >= 0)
+
+
+def test_what_depends_on_an_axis_changes_with_it():
+    """Fails when a simpler cell is one that the rules exclude."""
+    cell = simplified({**PLAIN, "function": "weighted"}, "weights", "bool")
+    assert cell["weighing"] == "ordinary" and broken_rule(cell) is None
+    assert simplified(cell, "weights", ABSENT)["weighing"] == ABSENT
+    assert FUNCTIONS["weighted"] == WEIGHTED and FUNCTIONS["token"] == TOKEN
+
+
+@pytest.mark.parametrize("given", ["numpy", "fortran", "strided", "read-only", "big-endian", "list"])
+def test_containers_hold_the_same_numbers_and_writing_to_them_is_seen(given):
+    """Fails when a layout changes the numbers, or a call that writes to its arguments goes unseen."""
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    made = given_as(array, given)
+    np.testing.assert_array_equal(np.asarray(made, np.float32), array)
+    if given not in ("list", "read-only"):
+        refuse_changed({"logits": array}, {"logits": made})
+        made[0, 0] = 7
+        with pytest.raises(Violation, match="changed its argument logits"):
+            refuse_changed({"logits": array}, {"logits": made})
