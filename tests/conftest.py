@@ -2,6 +2,10 @@
 
 import jax
 
+from lossproof.conformance.targets._devices import provide_devices
+
+# Before JAX starts, as the checks of several devices want them, and any test may be the one that starts it.
+provide_devices()
 # Promotion that jax would do silently hides a value carried in another type; the code must ask for every one.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # Broadcasting that adds axes hides a shape mistake (SHAPE-1: nothing is broadcast).

@@ -63,17 +63,8 @@ def usual_promotion():
         yield
 
 
-@pytest.fixture(scope="module")
-def devices():
-    """As many as the checks want: JAX may have been started with fewer by another test."""
-    load_target("lossproof")
-    if jax.device_count() < CPU_DEVICES:
-        pytest.skip(f"there are {jax.device_count()} devices, as JAX had started before")
-
-
 @pytest.mark.parametrize(("name", "mutant", "clause"), BROKEN)
 @pytest.mark.thorough
-@pytest.mark.usefixtures("devices")
 def test_a_broken_split_is_caught_by_what_it_computes(name, mutant, clause):
     """Fails when a check passes a loss that breaks its clause, or catches it by an error of JAX's alone."""
     result = run_unit(UNITS[name], load(EDITS[mutant]), "smoke", 0)
@@ -85,7 +76,6 @@ def test_a_broken_split_is_caught_by_what_it_computes(name, mutant, clause):
 @pytest.mark.parametrize("name", ["values[token", "derivatives[weighted", "special_values[dense", "devices[token"])
 @pytest.mark.parametrize("target", ["lossproof", "lossproof-xla", "joined_by_sum"])
 @pytest.mark.thorough
-@pytest.mark.usefixtures("devices")
 def test_what_is_right_passes(name, target):
     """Fails when a check of split classes holds something against a good loss."""
     loss = load(EDITS[target]) if target in EDITS else load_target(target)
@@ -107,7 +97,6 @@ def test_a_target_without_axis_name_is_not_asked(loss_file, unit):
 
 
 @pytest.mark.thorough
-@pytest.mark.usefixtures("devices")
 def test_axes_in_another_order_break_one_clause():
     """Fails when a loss that mixes up two axes, and is right along one, is said to break more than SPLIT-5."""
     broken = load(EDITS["axes_in_reverse"])
@@ -156,7 +145,6 @@ def test_a_cpu_stands_for_several_devices(words, environment, count):
     assert answer.stdout.split() == [str(count)]
 
 
-@pytest.mark.usefixtures("devices")
 def test_devices_have_the_classes_in_the_order_of_the_names():
     """Fails when the mesh's own order of axes decides: a loss that mixes them up would pass, and a right one fail."""
 
