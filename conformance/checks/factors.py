@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from lossproof import reference
 from lossproof.conformance._case import FACTOR
-from lossproof.conformance._charges import FACTOR as THE_FACTOR, REFUSAL, WEIGHTS
+from lossproof.conformance._charges import FACTOR as THE_FACTOR, REFUSAL, WEIGHTS, broken
 from lossproof.conformance._draw import generator
 from lossproof.conformance._exact import Exact, as_pairs
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Comparison, Run, expects
 from lossproof.conformance._units import check
 from lossproof.conformance.coverage._batches import AXES as BATCH_AXES, batch_of
-from lossproof.conformance.coverage._model import Cell
+from lossproof.conformance.coverage._model import ABSENT, Cell
 from lossproof.conformance.coverage._stored import stored_batches
 from lossproof.conformance.targets import Unsupported
 from lossproof.reference.bounds import sum_bound, with_final_rounding
@@ -214,7 +214,18 @@ def packed(run: Run) -> None:
     run.explore(_batches(packed=True), lambda batch: _agrees(run, "AVERAGE_PER_SEQUENCE", batch), 2)
 
 
-@check("factors.pairs", "NORM-2", "NORM-3", "NORM-4", "NORM-5", "NORM-6", "NORM-7", functions=[FACTOR], dtypes=ONE)
+@check(
+    "factors.pairs",
+    "NORM-1",
+    "NORM-2",
+    "NORM-3",
+    "NORM-4",
+    "NORM-5",
+    "NORM-6",
+    "NORM-7",
+    functions=[FACTOR],
+    dtypes=ONE,
+)
 def pairs(run: Run) -> None:
     """Whatever two features of a batch meet: the cells of a covering array."""
     run.target.offer(FACTOR)
@@ -224,11 +235,24 @@ def pairs(run: Run) -> None:
         entry: dict[str, Any] = {"cell": dict(cell), "verdict": "pass"}
         run.tally.batches.append(entry)
         try:
-            found, weights = run.ask(FACTOR, partial(run.target.factor, cell, factor, batch))
+            found, weights = run.ask(FACTOR, partial(run.target.factor, cell, factor, batch), subjects=ANSWERS)
             _agree(run, cell, factor, batch, found, weights)
         except Unsupported as reason:
             entry |= {"verdict": "unsupported", "reason": str(reason)}
+        except Violation as violation:
+            violation.clauses = violation.clauses or broken(_clauses_about(cell), violation.subjects, FACTOR)
+            raise
         run.tally.cases += entry["verdict"] == "pass"
+
+
+def _clauses_about(cell: Cell) -> tuple[str, ...]:
+    """The clauses that a cell is about, the plainest last."""
+    of_factor = {
+        "NUM_REAL_TARGET_TOKENS": ("NORM-4", "NORM-3"),
+        "NUM_TOTAL_TARGET_TOKENS": ("NORM-5", "NORM-3"),
+        "AVERAGE_PER_SEQUENCE": ("NORM-6", "NORM-3") if cell["segments"] == ABSENT else ("NORM-7", "NORM-6", "NORM-3"),
+    }
+    return ("NORM-1",) * (cell["said"] != "name") + of_factor.get(cell["factor"], ("NORM-2",))
 
 
 def _agree(run: Run, cell: Cell, factor: Any, batch: Batch, found: Any, weights: Any) -> None:
@@ -238,19 +262,22 @@ def _agree(run: Run, cell: Cell, factor: Any, batch: Batch, found: Any, weights:
     described = f"{factor} where {', '.join(words) or 'all is plain'}"
     given = np.asarray(batch.get("decoder_loss_weights", batch["decoder_target_tokens"] > 0), np.float64)
     averaged = cell["factor"] == "AVERAGE_PER_SEQUENCE"
-    for name, answer, right in (("weights", weights, exact.weights), ("the factor", found, exact.factor)):
+    answers = ((WEIGHTS, "weights", weights, exact.weights), (THE_FACTOR, "the factor", found, exact.factor))
+    for subject, name, answer, right in answers:
+        of = Comparison((subject,), clauses=_clauses_about(cell))
         if right is None:
-            expects(answer is None, f"{name} must be None, got {answer}; {described}")
+            expects(answer is None, f"{name} must be None, got {answer}; {described}", subject)
+            run.charge(subject, clauses=of.clauses)
             continue
-        expects(answer is not None, f"{name} must not be None; {described}")
+        expects(answer is not None, f"{name} must not be None; {described}", subject)
         array, known = np.asarray(answer), as_pairs(right)
-        summed = name == "the factor" and cell["factor"] != "NUM_TOTAL_TARGET_TOKENS"
+        summed = subject == THE_FACTOR and cell["factor"] != "NUM_TOTAL_TARGET_TOKENS"
         size = (
             known.magnitude
-            if name == "weights"
+            if subject == WEIGHTS
             else np.sum(np.abs(given if not averaged else as_pairs(exact.weights).high))
         )
         bound = sum_bound(size, given.size if summed else given.shape[-1]) if summed or averaged else np.zeros(())
         if array.dtype.name in ("bfloat16", "float16"):
             bound = with_final_rounding(np.broadcast_to(bound, known.high.shape), known.magnitude, array.dtype.name)
-        run.judge_array("values", name, array, known, bound, described)
+        run.judge_array("values", name, array, known, bound, described, of=of)
