@@ -1,12 +1,13 @@
 """The exact inputs of a call, and its tokens at the working precision."""
 
 import abc
+import functools
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from lossproof.reference._alike import Kinds, kinds_of
 from lossproof.reference._extended import scaled
@@ -24,6 +25,11 @@ from lossproof.reference._inputs import (
 from lossproof.reference._interval import current_precision, exact
 from lossproof.reference._row import Value, first_maximum, make_row
 from lossproof.reference._token import Convention, DenseTarget, HardTarget, Target, Token
+
+P = TypeVar("P", bound="Problem")
+
+# How many problems are kept with their tokens; those that fill the memory, until the next one comes.
+_REMEMBERED, _LARGE = 4, 20_000
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,11 @@ class Problem(abc.ABC):
     def _target_row(self, i: int) -> Sequence[Real]:
         """For each class, its weight q_j if targets are dense, else whether it is the target."""
         return self.targets.row(i) if self.is_dense else [j == self.targets.values[i] for j in range(self.classes)]
+
+    @property
+    def distinct_classes(self) -> int:
+        """How many classes of all tokens so far are not alike: what the memory goes into."""
+        return sum(len(classes.first) for classes in self._classes.values())
 
     @property
     def is_dense(self) -> bool:
@@ -193,6 +204,38 @@ class BatchProblem(Problem):
         return [exact(Fraction(weight) * Fraction(cotangent) / divisor) for cotangent in cotangents]
 
 
+def _remembered(make: Callable[..., P]) -> Callable[..., P]:
+    """Gives the same problem for equal arguments, with all that was computed of it: the outputs of a call, and its
+    gradients for each cotangent, have their tokens in common. Only the last few are kept.
+    """
+    known: dict[Hashable, P] = {}
+
+    @functools.wraps(make)
+    def made(*arguments: Any) -> P:
+        key = tuple(map(_identity, arguments))
+        if None in key:
+            return make(*arguments)
+        problem = known.pop(key, None)
+        for large in [other for other, kept in known.items() if kept.distinct_classes > _LARGE]:
+            del known[large]
+        known[key] = problem = problem or make(*arguments)
+        if len(known) > _REMEMBERED:
+            del known[next(iter(known))]
+        return problem
+
+    return made
+
+
+def _identity(argument: Any) -> Hashable:
+    """What tells this argument from others; None of what has no short identity, such as nested lists."""
+    if hasattr(argument, "tobytes") and hasattr(argument, "dtype"):
+        return str(argument.dtype), tuple(argument.shape), argument.tobytes()
+    if argument is None or isinstance(argument, (int, float, Fraction, Convention)):
+        return type(argument), repr(argument)
+    return None
+
+
+@_remembered
 def batch_problem(
     logits: Any,
     targets: Any,
@@ -220,6 +263,7 @@ def batch_problem(
     return BatchProblem(x, k, exact_softcap(softcap), t, w, smoothing, exact_factor, convention)
 
 
+@_remembered
 def dense_problem(logits: Any, targets: Any, z_loss: Any, softcap: Any) -> DenseProblem:
     """Converts and checks the inputs."""
     x, q = exact_array("logits", logits), exact_array("targets", targets)
