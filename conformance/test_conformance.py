@@ -28,8 +28,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             units = selected_units(option("lossproof_only"), option("lossproof_level"), dtypes)
         except SelectionError as error:
             raise pytest.UsageError(str(error)) from None
-        if option("lossproof_quick_first"):
-            units = sorted(units, key=lambda unit: not unit.is_quick)
+        quick_first = option("lossproof_quick_first")
+        # Units of one function and type stay in one process, as they share compiled programs.
+        units = sorted(units, key=lambda unit: (quick_first and not unit.is_quick, unit.function, unit.dtype))
         metafunc.parametrize("unit", units, ids=[unit.id for unit in units])
 
 

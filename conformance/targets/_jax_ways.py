@@ -178,7 +178,8 @@ def _mapped(way: Way, body: Body, cases: Sequence[Case], directions: Sequence[Di
         (*_arguments(way, case, _arrays(case)), _typed(case, along))
         for case, along in zip(cases, directions, strict=True)
     ]
-    stacked = jax.tree.map(lambda *each: jnp.stack([jnp.asarray(one) for one in each]), *made)
+    # By NumPy: JAX would compile each stack and slice.
+    stacked = jax.tree.map(lambda *each: np.stack([np.asarray(one) for one in each]), *made)
     (floats, others, along) = stacked
     alone = made[0]
 
@@ -202,7 +203,8 @@ def _mapped(way: Way, body: Body, cases: Sequence[Case], directions: Sequence[Di
         axes = tuple({name: 0 if name in names else None for name in group} for group in (floats, others))
         with target_code():
             found = jax.jit(jax.vmap(body, in_axes=(*axes, 0)))(floats, others, along)
-    return [_answer(jax.tree.map(lambda array, n=n: array[n], found)) for n in range(len(cases))]
+    arrays = jax.tree.map(np.asarray, found)
+    return [_answer(jax.tree.map(lambda array, n=n: array[n], arrays)) for n in range(len(cases))]
 
 
 def _arrays(case: Case) -> dict[str, Any]:
