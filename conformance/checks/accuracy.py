@@ -23,12 +23,11 @@ def confident(run: Run) -> None:
     )
 
 
-@check("accuracy.common_offset", "ACC-2", dtypes=tuple(DTYPES), is_quick=False)
+@check("accuracy.common_offset", "ACC-2", dtypes=["float32", "float64"], is_quick=False)
 def common_offset(run: Run) -> None:
-    """Logits around 1e3, 1e4, 1e5 are as good as logits around 0."""
+    """Logits around 1e3, 1e4, 1e5 are as good as logits around 0; those of 16 bits have few digits left there."""
     run.require(outputs=["loss"])
-    offsets = (1e3, -1e4) if run.dtype == "float16" else (1e3, -1e4, 1e5)
-    strategy = run.cases(kinds=["offset"], magnitudes=offsets)
+    strategy = run.cases(kinds=["offset"], magnitudes=(1e3, -1e4, 1e5))
     run.explore(strategy, lambda case: run.check_values(case, ["loss"], "A"), 0.5)
     run.explore(strategy, lambda case: run.check_gradients(case, grade="A"), 0.5)
 

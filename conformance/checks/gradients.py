@@ -16,7 +16,7 @@ from lossproof.conformance.targets import Unsupported
 from lossproof.reference.bounds import with_final_rounding
 
 # For what is costly to compile.
-SMALL = ((2, 3), (4, 16))
+SMALL = ((4, 16),)
 
 
 @check("gradients.logits", "GRAD-1", dtypes=tuple(DTYPES))
@@ -143,11 +143,11 @@ def explore_hvp(run: Run, strategy: st.SearchStrategy[Case], orders: Sequence[st
     run.explore(st.tuples(strategy, st.integers(0, 2**32 - 1)), examine, 0.4)
 
 
-@check("gradients.transforms", "GRAD-10", functions=[TOKEN, DENSE], dtypes=["bfloat16", "float32"], is_quick=False)
+@check("gradients.transforms", "GRAD-10", functions=[TOKEN, DENSE], dtypes=["float32"], is_quick=False)
 def transforms(run: Run) -> None:
     """vmap, scan and checkpoint over the first axis change nothing."""
     run.require(outputs=["loss"])
-    shapes = [(2, 3), (2, 3, 5)]
+    shapes = [(2, 3, 5)]
 
     def examine(case: Case) -> None:
         cotangents = unit_cotangents(case)

@@ -161,7 +161,7 @@ def token_order(run: Run) -> None:
     run.explore(st.tuples(run.cases(run.everything, shapes=SHAPE, kinds=["normal", "wide"]), SEEDS), examine, 0.4)
 
 
-@check("invariances.class_order", "VALUE-1", "GRAD-1", functions=HARD, dtypes=tuple(DTYPES), is_quick=False)
+@check("invariances.class_order", "VALUE-1", "GRAD-1", functions=HARD, dtypes=["float32", "float64"], is_quick=False)
 def class_order(run: Run) -> None:
     """Classes and targets renumbered: entries of the gradient move along, values stay."""
     run.require(outputs=["loss"])
