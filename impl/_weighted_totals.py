@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lossproof.impl._sums import exact_sums
-from lossproof.impl._tangents import is_present
+from lossproof.impl._tangents import is_present, times
 
 
 class Batch(NamedTuple):
@@ -79,7 +79,7 @@ def _weighted_totals_jvp(
             by_weight = jnp.where(counted, values, 0.0) / factor  # [GRAD-2]
             dtotals[index] += jnp.sum(by_weight * dbatch.weights)
         if is_present(dbatch.factor):
-            dtotals[index] -= (out[index] / factor) * dbatch.factor  # [GRAD-5]
+            dtotals[index] -= times(out[index] / factor, dbatch.factor)  # [GRAD-5]
     if is_present(dbatch.weights):
         dtotals[2] += jnp.sum(jnp.where(batch.in_range, dbatch.weights, 0.0))
     return out, (dtotals[0], dtotals[1], dtotals[2])

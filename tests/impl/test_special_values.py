@@ -235,3 +235,19 @@ def test_slopes_that_are_infinite_with_both_signs_have_no_sum(compiled):
     gradient = jax.grad(total)
     assert jnp.isnan((jax.jit(gradient) if compiled else gradient)(0.0))
     assert jnp.isnan(jax.jvp(total, (0.0,), (1.0,))[1])
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+def test_an_infinite_loss_is_no_part_of_what_the_factor_does_to_the_z_loss(compiled):
+    """Fails when the cotangent of z_loss alone meets the infinite loss as 0 * inf (GRAD-5, GRAD-7)."""
+    x, targets = f32(0.0, 1.0, -INF)[None], np.array([2])
+
+    def totals(factor):
+        return compute_weighted_cross_entropy(x, targets, z_loss=0.1, loss_normalizing_factor=factor)
+
+    def slope(factor, of_loss, of_z):  # the zero is a number here, not one that is known to be 0
+        return jax.vjp(totals, factor)[1]((of_loss, of_z, jnp.zeros(())))[0]
+
+    by_factor = (jax.jit(slope) if compiled else slope)(2.0, jnp.zeros(()), jnp.ones(()))
+    assert jnp.isclose(by_factor, -totals(2.0)[1] / 2)
+    assert slope(2.0, jnp.ones(()), jnp.zeros(())) == -jnp.inf
