@@ -30,6 +30,7 @@ P = TypeVar("P", bound="Problem")
 
 # How many problems are kept with their tokens; those that fill the memory, until the next one comes.
 _REMEMBERED, _LARGE = 4, 20_000
+_known: dict[Hashable, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -208,19 +209,18 @@ def _remembered(make: Callable[..., P]) -> Callable[..., P]:
     """Gives the same problem for equal arguments, with all that was computed of it: the outputs of a call, and its
     gradients for each cotangent, have their tokens in common. Only the last few are kept.
     """
-    known: dict[Hashable, P] = {}
 
     @functools.wraps(make)
     def made(*arguments: Any) -> P:
-        key = tuple(map(_identity, arguments))
+        key = (make.__name__, *map(_identity, arguments))
         if None in key:
             return make(*arguments)
-        problem = known.pop(key, None)
-        for large in [other for other, kept in known.items() if kept.distinct_classes > _LARGE]:
-            del known[large]
-        known[key] = problem = problem or make(*arguments)
-        if len(known) > _REMEMBERED:
-            del known[next(iter(known))]
+        problem: P | None = _known.pop(key, None)
+        for large in [other for other, kept in _known.items() if kept.distinct_classes > _LARGE]:
+            del _known[large]
+        _known[key] = problem = problem or make(*arguments)
+        if len(_known) > _REMEMBERED:
+            del _known[next(iter(_known))]
         return problem
 
     return made

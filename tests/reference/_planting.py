@@ -8,7 +8,7 @@ from functools import partial
 from mpmath import libmp
 
 from lossproof import reference
-from lossproof.reference import _enclosure as enclosure, _rounding as rounding, _token as token
+from lossproof.reference import _enclosure as enclosure, _problem as problem, _rounding as rounding, _token as token
 from lossproof.reference._interval import Interval, current_precision
 
 
@@ -31,6 +31,7 @@ def plant_in_function(name, wrap):
     """Wraps the function of that name in every module of the reference that calls it by this name."""
 
     def plant(monkeypatch):
+        problem._known.clear()
         modules = [module for path, module in sys.modules.items() if path.startswith("lossproof.reference._")]
         (original,) = {getattr(module, name) for module in modules if hasattr(module, name)}
         for module in modules:
@@ -44,6 +45,7 @@ def plant_in_attribute(owner, name, wrap):
     """Wraps a method or property."""
 
     def plant(monkeypatch):
+        problem._known.clear()
         original = vars(owner)[name]
         if hasattr(original, "func"):  # a cached_property
             monkeypatch.setattr(owner, name, property(wrap(original.func)))
@@ -100,6 +102,7 @@ def last_digit_up(function):
 
 def plant_a_guess(monkeypatch):
     """Ziv's loop stops at its first precision, and an end is taken for the value."""
+    problem._known.clear()
     monkeypatch.setattr(enclosure, "PRECISIONS", enclosure.PRECISIONS[:1])
     monkeypatch.setattr(reference.Enclosure, "rounded", lambda self, dtype: rounding.round_to(self.low, dtype))
 

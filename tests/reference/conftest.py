@@ -2,6 +2,8 @@
 
 import pytest
 
+from lossproof.reference import _problem
+
 from ._differences import LARGEST
 
 NOTES = pytest.StashKey[list[str]]()
@@ -29,6 +31,12 @@ def reference_cases(request):
 def gap_step(request):
     """Every how-manieth bit pattern to try: 17 is odd, so that every exponent and every last bit come up."""
     return 1 if _option(request.config, "exhaustive", default=False) else 17
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered():
+    """No test has answers that another computed."""
+    _problem._known.clear()
 
 
 @pytest.fixture
