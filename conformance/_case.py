@@ -70,6 +70,13 @@ class Case(Call):
         return f"{self.function}({', '.join(f'{name}={_show(value, limit)}' for name, value in self.inputs.items())})"
 
 
+def first_token(case: Case) -> Case:
+    """The case cut to its first token, so that every output is one number."""
+    first = (slice(0, 1),) * (case.logits.ndim - 1)
+    arrays = {name: value[first] for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
+    return case.with_inputs(**arrays)
+
+
 def exact_inputs(case: Case) -> dict[str, Any]:
     """The arguments as the reference takes them, but for what is a convention there, or another function."""
     defaults = {"z_loss": 0.0} if case.function == DENSE else {}

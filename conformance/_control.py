@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lossproof.conformance._case import DENSE, OUTPUTS, Case
+from lossproof.conformance._case import DENSE, OUTPUTS, WEIGHTED, Case, first_token
 from lossproof.conformance._charges import (
     BY_LOGITS,
     JVP,
@@ -32,6 +32,7 @@ _BASE = {
     "GRAD-1",
     *(clause for clause in CLAUSES if clause.startswith("ACC-")),
 }
+_OF_TOKENS = ("VALUE-1", "GRAD-1")  # not broken where a token alone is right, and a batch of them is not
 _ORDINARY = 50.0  # logits beyond are replaced
 _PLENTY = (4, 16)  # the shape where a case has no token, or a single class
 
@@ -58,6 +59,8 @@ def controlled(run: Run, target: Target, violation: Violation, broken: Sequence[
     if not wrong:
         return tuple(broken)
     kept = [clause for clause in broken if clause not in special]
+    if case.function == WEIGHTED and not any(_deviates(run, target, case, subject, alone=True) for subject in wrong):
+        return tuple(dict.fromkeys(["VALUE-5", *(clause for clause in kept if clause not in _OF_TOKENS)]))
     return tuple(dict.fromkeys([*(plain(subject, case.function) for subject in wrong), *kept]))
 
 
@@ -86,11 +89,13 @@ def _questions(subjects: Sequence[str], function: str) -> list[str]:
     return asked + (["loss", BY_LOGITS] if set(TRANSFORMS) & set(subjects) else [])
 
 
-def _deviates(run: Run, target: Target, case: Case, subject: str) -> bool:
-    """Whether the plain twin of a case deviates in a subject."""
+def _deviates(run: Run, target: Target, case: Case, subject: str, *, alone: bool = False) -> bool:
+    """Whether the plain twin of a case, or its first token alone, deviates in a subject."""
     control = Run(target, case.function, run.dtype, run.level, run.seed, run.profile)
     try:
         ordinary = twin(control, case)
+        if alone:
+            ordinary = twin(control, first_token(ordinary))
         if subject == BY_LOGITS:
             control.check_gradients(ordinary)
         else:

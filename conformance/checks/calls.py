@@ -120,6 +120,8 @@ def _simplest(run: Run, cell: Cell, deviation: Deviation) -> tuple[Cell, Deviati
         except Unsupported:
             continue
         same = [d for d in seen.deviations if (d.subject, d.is_small) == (deviation.subject, deviation.is_small)]
+        if axis == "derivative":  # of values that are wrong, the derivatives are, too
+            same = same or list(seen.deviations)
         if same:
             cell, deviation = simpler, same[0]
     run.calls.begin_draw()

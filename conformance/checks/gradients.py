@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance._case import DENSE, DTYPES, SCALARS, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance._case import DENSE, DTYPES, SCALARS, TOKEN, WEIGHTED, Array, Case, first_token
 from lossproof.conformance._charges import JVP, MIXED
 from lossproof.conformance._draw import Options, generator, random_cotangents, unit_cotangents
 from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp
@@ -95,7 +95,7 @@ def forward_mode(run: Run) -> None:
     def examine(drawn: tuple[Case, int]) -> None:
         case, seed = drawn
         tangents = _tangents(run, case, seed)
-        one = _one_token(case)
+        one = first_token(case)
         actual = run.ask("jvp", lambda: run.target.jvp(one, tangents), one, (JVP,))
         for output in actual:
             cotangents = unit_cotangents(one, output)
@@ -147,7 +147,7 @@ def explore_hvp(run: Run, strategy: st.SearchStrategy[Case], orders: Sequence[st
 def transforms(run: Run) -> None:
     """vmap, scan and checkpoint over the first axis change nothing."""
     run.require(outputs=["loss"])
-    shapes = [(2, 3, 5)]
+    shapes = [(2, 3), (2, 3, 5)]
 
     def examine(case: Case) -> None:
         cotangents = unit_cotangents(case)
@@ -201,16 +201,9 @@ def _tangents(run: Run, case: Case, seed: int) -> dict[str, Array]:
     names = [name for name in ("logits", "weights") if name in case.inputs and case.inputs[name].dtype != bool]
     names += ["targets"] if run.function == DENSE else []
     names += [name for name in SCALARS if name in case.inputs and run.target.scalars_differentiable]
-    one = _one_token(case)
+    one = first_token(case)
     shapes = {name: np.shape(one.inputs[name]) for name in names}
     return {name: rng.integers(-16, 17, shape) / 8.0 for name, shape in shapes.items()}
-
-
-def _one_token(case: Case) -> Case:
-    """The case cut to its first token, so that every output is one number."""
-    first = (slice(0, 1),) * (case.logits.ndim - 1)
-    arrays = {name: value[first] for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
-    return case.with_inputs(**arrays)
 
 
 def _as_total(case: Case) -> Case:

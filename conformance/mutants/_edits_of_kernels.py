@@ -102,7 +102,7 @@ OF_KERNELS = (
     ),
     Edit(
         "z_loss_always_on",
-        ("VALUE-1", "STATE-5"),
+        ("VALUE-1",),
         "`z_loss or 1e-4`: a coefficient of 0 is taken for none given (https://github.com/allenai/OLMo-core/pull/702)",
         "    z = (k * lse) * lse",
         "    k = jnp.where(k == 0, 1e-4, k)\n    z = (k * lse) * lse",

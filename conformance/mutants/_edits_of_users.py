@@ -5,7 +5,7 @@ from lossproof.conformance.mutants._edit import Edit
 OF_USERS = (
     Edit(
         "padded_to_128_with_zeros",
-        ("VALUE-1", "VALUE-8", "STATE-6"),
+        ("VALUE-1", "VALUE-8"),
         "the last block of 128 classes is padded with logits of 0, which enter the lse",
         "    loss, z, log_z = _terms(x, q, k)\n",
         "    padding = [(0, 0)] * (x.ndim - 1) + [(0, -classes % 128)]\n"

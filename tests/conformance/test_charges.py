@@ -1,5 +1,6 @@
 """What a clause is charged with: what was compared in a case about it, and deviations that it forbids."""
 
+import jax
 import pytest
 
 from lossproof.conformance import Summary, load_target
@@ -10,6 +11,8 @@ from lossproof.conformance._result import FAIL, PART, PASS, UNSUPPORTED
 from lossproof.conformance._selection import selected_units
 from lossproof.conformance._tally import Tally
 from lossproof.conformance._units import run_unit
+from lossproof.conformance.mutants import MUTANTS
+from lossproof.conformance.mutants._load import load
 
 NAMES = ("values", "gradients", "states", "excluded", "accuracy", "golden.t5x_differences", "golden.special_states")
 
@@ -145,6 +148,14 @@ def test_what_is_wrong_everywhere_is_no_special_case(run_of, end, plain):
     assert plain <= failed
     special = {clause for clause in failed if clause.startswith(("STATE-", "EXCL-", "GRAD-", "DIFF-"))} - plain
     assert special <= {"EXCL-2", "DIFF-3"}  # it knows nothing of targets out of range
+
+
+def test_a_total_that_is_wrong_of_tokens_that_are_right_breaks_the_clause_of_totals():
+    """Fails when a mean for the sum is called a wrong loss of each token."""
+    (unit,) = selected_units(["values.weighted_total"], dtypes=["float32"])
+    (edit,) = (edit for edit in MUTANTS if edit.name == "mean_for_sum")
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        assert run_unit(unit, load(edit), "smoke", 0).broken == ("VALUE-5",)
 
 
 def test_what_is_wrong_for_masks_alone_breaks_their_clause(run_of):
