@@ -113,10 +113,12 @@ def cause(summary: Summary, request: Request, seconds: float | None = None) -> C
         here, answer = Path(folder, "question.json"), Path(folder, "answer.json")
         here.write_text(json.dumps(asked), "utf-8")
         words = [sys.executable, "-m", "lossproof.conformance._seek", str(here), str(answer)]
-        quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        no = subprocess.DEVNULL
         how = f"took more than {seconds:g} s"
         with contextlib.suppress(subprocess.TimeoutExpired):
-            done = subprocess.run(words, timeout=seconds, check=False, **quiet)  # noqa: S603  our own module
+            done = subprocess.run(  # noqa: S603  our own module
+                words, timeout=seconds, check=False, stdin=no, stdout=no, stderr=no
+            )
             how = f"ended with code {done.returncode}"
         if not answer.is_file():
             note = f"whether a known defect behaves like the target is not known: the process that tried {how}"

@@ -301,10 +301,10 @@ class Run:
             violation.subjects, violation.case = violation.subjects or tuple(subjects), violation.case or case
             raise
         except TargetRaised as raised:
-            error = raised.__cause__
-            text = str(error).strip()
-            said = f"{what} raised {type(error).__name__}: {text.splitlines()[0] if text else ''}"
-            raise Violation(said, subjects, case=case) from error
+            cause = raised.__cause__
+            text = str(cause).strip()
+            said = f"{what} raised {type(cause).__name__}: {text.splitlines()[0] if text else ''}"
+            raise Violation(said, subjects, case=case) from cause
 
     def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
         """What the target returns for a plain call; for `ask`."""
@@ -393,7 +393,11 @@ class Run:
         bounds = self._value_bounds(case, grade)
         offered = self.target.offer(self.function).outputs
         for name in outputs or [*(name for name in OUTPUTS[self.function] if name in offered), *case.also]:
-            of = Comparison((subject or name,), grade, lambda name=name: self._value_bounds(case, "C")[name])
+
+            def loose(name: str = name) -> Any:
+                return self._value_bounds(case, "C")[name]
+
+            of = Comparison((subject or name,), grade, loose)
             self.judge("values", case, name, actual[name], exact[name], bounds[name], of)
         self.tally.cases += 1
 

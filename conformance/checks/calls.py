@@ -108,7 +108,7 @@ def _is_of_reference(error: Exception) -> bool:
 def _simplest(run: Run, cell: Cell, deviation: Deviation) -> tuple[Cell, Deviation]:
     """The cell with plain values wherever it is as wrong with them."""
     ends = time.monotonic() + _SECONDS
-    for axis, values in reversed(AXES.items()):
+    for axis, values in reversed(tuple(AXES.items())):
         if axis in ("function", "logits") or cell[axis] == values[0] or time.monotonic() > ends:
             continue
         run.calls.renew()

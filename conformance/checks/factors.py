@@ -262,6 +262,7 @@ def _agree(run: Run, cell: Cell, factor: Any, batch: Batch, found: Any, weights:
     described = f"{factor} where {', '.join(words) or 'all is plain'}"
     given = np.asarray(batch.get("decoder_loss_weights", batch["decoder_target_tokens"] > 0), np.float64)
     averaged = cell["factor"] == "AVERAGE_PER_SEQUENCE"
+    averages = given if exact.weights is None or not averaged else as_pairs(exact.weights).high
     answers = ((WEIGHTS, "weights", weights, exact.weights), (THE_FACTOR, "the factor", found, exact.factor))
     for subject, name, answer, right in answers:
         of = Comparison((subject,), clauses=_clauses_about(cell))
@@ -272,11 +273,7 @@ def _agree(run: Run, cell: Cell, factor: Any, batch: Batch, found: Any, weights:
         expects(answer is not None, f"{name} must not be None; {described}", subject)
         array, known = np.asarray(answer), as_pairs(right)
         summed = subject == THE_FACTOR and cell["factor"] != "NUM_TOTAL_TARGET_TOKENS"
-        size = (
-            known.magnitude
-            if subject == WEIGHTS
-            else np.sum(np.abs(given if not averaged else as_pairs(exact.weights).high))
-        )
+        size = known.magnitude if subject == WEIGHTS else np.sum(np.abs(averages))
         bound = sum_bound(size, given.size if summed else given.shape[-1]) if summed or averaged else np.zeros(())
         if array.dtype.name in ("bfloat16", "float16"):
             bound = with_final_rounding(np.broadcast_to(bound, known.high.shape), known.magnitude, array.dtype.name)

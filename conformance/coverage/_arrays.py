@@ -38,7 +38,7 @@ class Model:
                 places = tuple(self.names.index(name) for name in rule.axes)
                 for place in set(places):
                     self._rules[place].append((places, number))
-        self._verdicts: dict[tuple[int, tuple[str, ...]], bool] = {}
+        self._verdicts: dict[tuple[int, tuple[str | None, ...]], bool] = {}
 
     def is_allowed(self, row: Sequence[str | None], axis: int) -> bool:
         """Whether no rule forbids the value of an axis beside those that are chosen (not None)."""

@@ -39,10 +39,9 @@ def _wrong_still(killer: Killer, run: Run) -> None:
     if killer.cell not in stored(run.level):
         raise Unsupported("the level has no such cell any more")
     run.tally.cases += 1
-    for cell in (killer.cell, killer.simplest):
-        deviation = _deviation(run, cell)
-        if deviation is None:
-            return
+    deviation = _deviation(run, killer.cell) and _deviation(run, killer.simplest)
+    if deviation is None:
+        return
     clauses = broken(killer.simplest, deviation.subject, is_small=deviation.is_small)
     raise Violation(deviation.message, [deviation.subject], clauses=clauses)
 

@@ -41,7 +41,8 @@ def meetings() -> tuple[Meeting, ...]:
 
 def _chosen() -> Iterator[Meeting]:
     """Those that people have made, and meetings of three."""
-    by_name = {item.name: item for item in (*DEFECTS, *CONDITIONS)}
+    defects = {defect.name: defect for defect in DEFECTS}
+    conditions = {condition.name: condition for condition in CONDITIONS}
     for name, *others in (
         ("smoothing_dropped", "eager_calls"),
         ("z_dropped", "dense_targets", "many_classes"),
@@ -54,13 +55,14 @@ def _chosen() -> Iterator[Meeting]:
         ("smoothing_constant", "uniform_smoothing", "many_tokens"),
         ("last_block_dropped", "eager_calls", "partial_block"),
     ):
-        yield _meeting(by_name[name], tuple(by_name[other] for other in others))
+        yield _meeting(defects[name], tuple(conditions[other] for other in others))
 
 
 def cell_of(defect: Defect, conditions: Sequence[Condition]) -> Cell | None:
     """The plain call that has what all of them need; None if there is none."""
     given: dict[str, str] = {}
-    for axis, value in (item for part in (defect, *conditions) for item in part.cell.items()):
+    needs = (defect.cell, *(condition.cell for condition in conditions))
+    for axis, value in (item for need in needs for item in need.items()):
         other = given.get(axis, value)
         if value != other and _ANY_OTHER.get(axis) not in (value, other):
             return None
@@ -92,7 +94,8 @@ def _can_meet(defect: Defect, condition: Condition) -> bool:
 def _meeting(defect: Defect, conditions: Sequence[Condition]) -> Meeting:
     cell = cell_of(defect, conditions)
     assert cell is not None, (defect.name, [condition.name for condition in conditions])
-    place = next((item.place for item in (*conditions, defect) if item.place != "row"), "row")
+    places = (*(condition.place for condition in conditions), defect.place)
+    place = next((place for place in places if place != "row"), "row")
     old, indent = _PLACES[place], "    "
     test = " and ".join(f"({condition.test})" if len(conditions) > 1 else condition.test for condition in conditions)
     if any(condition.spoken_of for condition in conditions):

@@ -48,7 +48,7 @@ def module_target(name: str, module: ModuleType | Any, convention: Convention | 
     gradients = {key: getattr(module, f"{key}_grad") for key in offers if hasattr(module, f"{key}_grad")}
     computed = convention or declared.convention
     if declared.reduction:
-        computed = replace(computed, reduction=declared.reduction)  # type: ignore[arg-type]  one of REDUCTIONS
+        computed = replace(computed, reduction=declared.reduction)  # type: ignore[arg-type]  # one of REDUCTIONS
     return _built(_Parts(name, functions, offers, gradients), declared.framework or "jax", declared, computed, True)
 
 
@@ -87,7 +87,7 @@ def function_target(
         limits = replace(limits, masks=limits.masks or masks)
         asker = replace(asker, limits=limits)
         reduction = declared.reduction or reduction
-        computed = replace(computed, reduction=reduction)  # type: ignore[arg-type]  one of REDUCTIONS
+        computed = replace(computed, reduction=reduction)  # type: ignore[arg-type]  # one of REDUCTIONS
     elif declared.reduction:
         raise TargetError(
             f"target {name!r}: LOSSPROOF['reduction'] is {declared.reduction!r}, but it returns an array: leave it out"

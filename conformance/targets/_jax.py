@@ -76,11 +76,11 @@ class JaxTarget(PythonTarget):
         with target_code():
             if cell["transform"] == "vmap":
                 stacked = {name: np.stack([np.roll(value, 1, 0), value]) for name, value in given.items()}
-                found = jax.vmap(lambda each: _named(program(each)))(stacked)
-                found = tuple(found[name][1] if name in found else None for name in ("factor", "weights"))
+                named = jax.vmap(lambda each: _named(program(each)))(stacked)
+                found = tuple(named[name][1] if name in named else None for name in ("factor", "weights"))
             elif cell["transform"] == "jit":
-                found = jax.jit(lambda each: _named(program(each)))(given)
-                found = tuple(found.get(name) for name in ("factor", "weights"))
+                named = jax.jit(lambda each: _named(program(each)))(given)
+                found = tuple(named.get(name) for name in ("factor", "weights"))
             else:
                 found = program(given)
         refuse_changed(batch, given)

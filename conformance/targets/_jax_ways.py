@@ -47,7 +47,7 @@ def _called(program: Body, way: Way, case: Case, along: Directions) -> Answer:
 def _arguments(way: Way, case: Case, containers: Mapping[str, Any]) -> tuple[Tree, Tree]:
     """The differentiable arguments, and the others."""
     floats = {name: jnp.asarray(case.inputs[name], case.carried) for name in way.traced(case.inputs)}
-    others = {}
+    others: dict[str, Any] = {}
     for name, value in containers.items():
         is_float = jnp.issubdtype(case.inputs[name].dtype, jnp.floating) and not isinstance(value, list)
         (floats if is_float else others)[name] = value
@@ -160,7 +160,7 @@ def _transformed(way: Way, body: Body) -> Body:
 
 def _split(way: Way, body: Body, floats: Tree, others: Tree, along: Tree) -> tuple[Tree, Tree]:
     if way.derivative == "values":
-        values = on_split_classes(SPLIT, lambda *parts: (body(*parts, along)[0], {}), floats, others)
+        values = on_split_classes(SPLIT, lambda own, others: (body(own, others, along)[0], {}), floats, others)
         return values[0], []
 
     def answer(floats: Tree, others: Tree, cotangents: Tree) -> tuple[Tree, Tree]:

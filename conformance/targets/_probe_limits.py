@@ -15,8 +15,10 @@ from lossproof.conformance.targets._probe import REFUSALS, Probed, adapter, ask,
 
 # Shapes that a function without limits takes; where one is refused, all of the numbers below are tried.
 _TELLING = ((2, 3), (2, 3, 5), (3, 257), (8, 128256))
-_CLASSES = (2, 3, 4, 5, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 257, 384, 512, 640, 768, 1000, 1024, 2048)
-_CLASSES += (3072, 4096, 8192, 16384, 32768, 65536, 131072)
+_CLASSES = (
+    *(2, 3, 4, 5, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 257, 384, 512, 640, 768, 1000, 1024, 2048),
+    *(3072, 4096, 8192, 16384, 32768, 65536, 131072),
+)
 _TOKENS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
 _RANKS = (1, 2, 3)
 

@@ -78,7 +78,7 @@ class Asker:
 
     def exact(self, case: Case, reduction: str) -> tuple[Mapping[str, Exact], Mapping[str, Array]]:
         """The reference's answers, and the bounds of grade C on them."""
-        convention = replace(self.convention, reduction=reduction)  # type: ignore[arg-type]  one of REDUCTIONS
+        convention = replace(self.convention, reduction=reduction)  # type: ignore[arg-type]  # one of REDUCTIONS
         return exact_values(case, convention), mean_bounds(case, convention, "C", JAX_CPU, case).values()
 
 

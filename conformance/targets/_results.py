@@ -65,7 +65,7 @@ def reader(outputs: tuple[str, ...], places: tuple[int, ...] | None) -> Callable
 
     def read(result: Any) -> tuple[Any, ...]:
         items = items_of(result)
-        found = places or tuple(place_of(output, items) for output in outputs)
+        found: tuple[int | None, ...] = places or tuple(place_of(output, items) for output in outputs)
         return tuple(None if place is None or place >= len(items) else items[place].value for place in found)
 
     return read
