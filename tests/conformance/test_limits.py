@@ -47,7 +47,12 @@ def loss(logits, targets):
             "did not come back within 6 s",
             marks=pytest.mark.thorough,
         ),
-        ("hoard.append(np.ones(2**28)); time.sleep(3600)", ("--memory", "1.5"), "more than 1.5 GiB of memory"),
+        pytest.param(
+            "hoard.append(np.ones(2**28)); time.sleep(3600)",
+            ("--memory", "1.5"),
+            "more than 1.5 GiB of memory",
+            marks=pytest.mark.thorough,
+        ),
         pytest.param("os._exit(7)", (), "the target's process died: exit status 7", marks=pytest.mark.thorough),
         ("os.kill(os.getpid(), 11)", (), "the target's process died: killed by SIGSEGV"),
     ],
