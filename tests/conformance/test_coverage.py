@@ -41,7 +41,7 @@ def test_an_array_has_every_combination_that_the_rules_allow(strength):
 
 
 def test_standard_has_as_many_pairs_as_are_possible():
-    """Fails when rows.json is not of this model, or lost a row; the next test, which takes long, makes sure of the number."""
+    """Fails when rows.json is not of this model, or lost a row; the next test makes sure of the number."""
     cells = stored("standard")
     assert all(broken_rule(cell) is None for cell in cells)
     assert len(met(Model(AXES), cells, 2)) == PAIRS
