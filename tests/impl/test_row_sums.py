@@ -50,13 +50,19 @@ def shares(actual, exact, bound):
     return np.divide(error, bound[~special], out=np.zeros_like(error), where=error > 0)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "scalars"),
-    [(d, s) for d in DTYPES for s in SCALARS[: 3 if d == "float32" else 2]],
-    ids=lambda value: value if isinstance(value, str) else "-".join(f"{k}={v}" for k, v in value.items()) or "plain",
-)
+def ways():
+    """Implementation, type and scalars; the plain passes take float16 as bfloat16, and float64 as float32."""
+    for implementation in (None, "xla"):
+        for dtype in DTYPES:
+            takes_long = implementation == "xla" and dtype in ("float16", "float64")
+            for scalars in SCALARS[: 3 if dtype == "float32" else 2]:
+                words = [implementation or "best", dtype, *(f"{k}={v}" for k, v in scalars.items())]
+                marks = [pytest.mark.thorough] * takes_long
+                yield pytest.param(implementation, dtype, scalars, marks=marks, id="-".join(words))
+
+
+@pytest.mark.parametrize(("implementation", "dtype", "scalars"), list(ways()))
 @pytest.mark.parametrize(("count", "classes"), SIZES)
-@pytest.mark.parametrize("implementation", [None, "xla"])
 @pytest.mark.usefixtures("copied_sooner")
 def test_values_and_gradients_are_within_the_bound(count, classes, dtype, scalars, implementation):
     """Breaks if a block is left out or counted twice, the target or the peak is not where it is looked for, a row is
