@@ -30,8 +30,8 @@ from lossproof.conformance.mutants._report import summary, table, to_json
     type=click.Choice([PART, WHOLE]),
     default=PART,
     show_default=True,
-    help="What good losses must pass: all of level standard, which takes hours, or a part: what smoke has of the "
-    "functions that they change, and all that changes an order or devices.",
+    help="What good losses must pass: all of level standard, which takes hours, or a part: what smoke has about "
+    "numbers of the functions that they change.",
 )
 @click.option("--remember", is_flag=True, help="Writes down which units killed, for the next run to begin with them.")
 def mutants(names: tuple[str, ...], workers: int, file: Path | None, good_losses: str, *, remember: bool) -> None:

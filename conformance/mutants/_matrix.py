@@ -21,6 +21,7 @@ PART, WHOLE = "part", "whole"
 
 
 _DTYPES_BY_USE = ("float32", "bfloat16", "float64", "float16")
+_NUMBERS = ("accuracy.", "gradients.", "values.", "factors.")
 _QUIET = {PASS, UNSUPPORTED, NOT_APPLICABLE}
 
 
@@ -156,23 +157,22 @@ def _units_against(edit: Edit) -> Iterator[tuple[Unit, Unit, list[Killer]]]:
 def _units_for(edit: Edit, good_losses: str) -> Iterator[tuple[Unit, str]]:
     """What a good loss must pass, and at which level.
 
-    Whole, that is all units of standard. In part, those of smoke that it can make a difference to, whatever changes an
-    order, a shape or devices; for the base itself no unit of smoke is left out.
+    Whole, that is all units of standard. In part, those of smoke about values, gradients and accuracy that it can make
+    a difference to; for another whole loss all of smoke, and whatever changes an order, a shape or devices.
     """
     if good_losses == WHOLE:
         yield from ((unit, LEVEL) for unit in all_units())
         return
     for unit in all_units():
-        if edit.functions and not _can_change(edit, unit):
+        if edit.functions and not (_can_change(edit, unit) and unit.check.id.startswith(_NUMBERS)):
             continue
-        if not has_cells(unit) and (unit.is_quick or _reorders(edit, unit)):
+        if not has_cells(unit) and (unit.is_quick or _reorders(unit)):
             yield unit, "smoke"
 
 
-def _reorders(edit: Edit, unit: Unit) -> bool:
+def _reorders(unit: Unit) -> bool:
     """Whether a unit changes an order or a shape, or devices, where rows are put together in another way."""
-    prefixes = ("invariances.",) if edit.functions else ("invariances.", "split.")
-    return unit.dtype == "float32" and unit.check.id.startswith(prefixes)
+    return unit.dtype == "float32" and unit.check.id.startswith(("invariances.", "split."))
 
 
 def _can_change(edit: Edit, unit: Unit) -> bool:

@@ -141,8 +141,6 @@ EACH = {
     "scan": scanned,
     "grad_of_scan": gradient_of_scan,
 }
-SELDOM = {f"checkpoint_{name}" for name in POLICIES} - {"checkpoint_nothing_saveable"}
-SELDOM |= {"standard_promotion", "disable_jit"}
 OFTEN = ("checkpoint", "xla", "grad_of_vmap", "grad_of_scan")
 OF_FLOAT64 = {"x64_of_float64": with_x64}
 COLUMNS = [*SAME_BITS, *WHOLE, *EACH, *OF_FLOAT64]
@@ -162,7 +160,7 @@ def cells(columns):
         for column in columns
         for number, row in enumerate(ROWS, COLUMNS.index(column))
         for (shape, dtype), quick in (
-            (SMALL[0], number % (10 if column in SELDOM else 5) == 0),
+            (SMALL[0], number % 10 == 0),
             (SMALL[1], False),
             (PRODUCTION[number % 3], number % 10 == 0 and column in OFTEN),
         )

@@ -27,7 +27,7 @@ def cells():
         for first, column in enumerate(COLUMNS)
         for number, row in enumerate(ROWS, first)
         for (shape, dtype), quick in (
-            (SMALL[0], number % 10 == 0 or (column in OFTEN and number % 4 == 0)),
+            (SMALL[0], number % 15 == 0 or (column in OFTEN and number % 8 == 0)),
             (SMALL[1], False),
             (production(column)[number % 3], number % 10 == 0 and column in (OFTEN[1], OFTEN[2], OFTEN[4])),
         )
