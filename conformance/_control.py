@@ -12,6 +12,7 @@ from lossproof.conformance._charges import (
     JVP,
     MIXED,
     ORDERS,
+    SUBJECTS,
     TOGETHER,
     TRANSFORMS,
     cotangent_of,
@@ -32,7 +33,6 @@ _BASE = {
     "GRAD-1",
     *(clause for clause in CLAUSES if clause.startswith("ACC-")),
 }
-_OF_TOKENS = ("VALUE-1", "GRAD-1")  # not broken where a token alone is right, and a batch of them is not
 _ORDINARY = 50.0  # logits beyond are replaced
 _PLENTY = (4, 16)  # the shape where a case has no token, or a single class
 
@@ -59,9 +59,12 @@ def controlled(run: Run, target: Target, violation: Violation, broken: Sequence[
     if not wrong:
         return tuple(broken)
     kept = [clause for clause in broken if clause not in special]
-    if case.function == WEIGHTED and not any(_deviates(run, target, case, subject, alone=True) for subject in wrong):
-        return tuple(dict.fromkeys(["VALUE-5", *(clause for clause in kept if clause not in _OF_TOKENS)]))
-    return tuple(dict.fromkeys([*(plain(subject, case.function) for subject in wrong), *kept]))
+    summed = SUBJECTS["VALUE-5"] if case.function == WEIGHTED else ()
+    of_total = [s for s in wrong if s in summed and not _deviates(run, target, case, s, alone=True)]
+    found = ["VALUE-5" if subject in of_total else plain(subject, case.function) for subject in wrong]
+    if of_total:  # each token is right
+        kept = [clause for clause in kept if clause != "VALUE-1"]
+    return tuple(dict.fromkeys([*found, *kept]))
 
 
 def twin(run: Run, case: Case) -> Case:

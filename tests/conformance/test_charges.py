@@ -1,18 +1,24 @@
 """What a clause is charged with: what was compared in a case about it, and deviations that it forbids."""
 
 import jax
+import numpy as np
 import pytest
 
 from lossproof.conformance import Summary, load_target
 from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
 from lossproof.conformance._charges import BY_GRADE_A, BY_LOGITS, LOSS, SUBJECTS, broken, concerned
 from lossproof.conformance._clauses import CLAUSES
+from lossproof.conformance._control import controlled
+from lossproof.conformance._draw import make
+from lossproof.conformance._judge import Violation
 from lossproof.conformance._result import FAIL, PART, PASS, UNSUPPORTED
+from lossproof.conformance._run import Run
 from lossproof.conformance._selection import selected_units
 from lossproof.conformance._tally import Tally
 from lossproof.conformance._units import run_unit
 from lossproof.conformance.mutants import MUTANTS
 from lossproof.conformance.mutants._load import load
+from lossproof.conformance.targets import function_target
 
 NAMES = ("values", "gradients", "states", "excluded", "accuracy", "golden.t5x_differences", "golden.special_states")
 
@@ -156,6 +162,22 @@ def test_a_total_that_is_wrong_of_tokens_that_are_right_breaks_the_clause_of_tot
     (edit,) = (edit for edit in MUTANTS if edit.name == "mean_for_sum")
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         assert run_unit(unit, load(edit), "smoke", 0).broken == ("VALUE-5",)
+
+
+def test_a_gradient_of_totals_breaks_no_clause_of_values():
+    """Fails when a gradient that is wrong where a batch has more than one token is called a wrong total."""
+
+    def loss(logits, targets, weights=None):
+        off = float(len(logits) > 1) * (logits - jax.lax.stop_gradient(logits))  # 0, with a derivative
+        taken = jax.numpy.take_along_axis(jax.nn.log_softmax(logits), targets[:, None], -1)[:, 0]
+        losses = jax.numpy.sum(off, -1) - taken
+        return jax.numpy.sum(losses if weights is None else losses * weights.astype(losses.dtype))
+
+    target = function_target("mine", loss)
+    run = Run(target, WEIGHTED, "float32", "smoke", 0)
+    case = make(WEIGHTED, "float32", np.arange(12.0).reshape(3, 4) % 5, np.zeros(3, np.int32))
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        assert controlled(run, target, Violation("", (BY_LOGITS,), case=case), ("EXCL-1",)) == ("GRAD-1",)
 
 
 def test_what_is_wrong_for_masks_alone_breaks_their_clause(run_of):
