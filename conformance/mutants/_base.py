@@ -245,7 +245,8 @@ def _peak(x):
 
 
 def _top(x):
-    return jnp.arange(x.shape[-1]) == jnp.argmax(x, axis=-1)[..., None]
+    # A NaN is none, so that it is in the rest: the maximum of a long row may leave it out (XLA for CPUs).
+    return (jnp.arange(x.shape[-1]) == jnp.argmax(x, axis=-1)[..., None]) & ~jnp.isnan(x)
 
 
 def _exps(x):
@@ -316,17 +317,24 @@ def _along_smoothing(loss, slope, e):
     return loss
 
 
-@_along_smoothing.defjvp
 def _along_smoothing_jvp(primals, tangents):
-    return primals[0], tangents[0] + _times(primals[1], tangents[2])
+    dloss, _, de = tangents
+    loss, slope, _ = primals
+    dloss = jnp.zeros_like(loss) if _absent(dloss) else dloss
+    return loss, dloss if _absent(de) else dloss + _times(slope, de)
+
+
+# The slope may be inf - inf, which a constant e has no part of.
+_along_smoothing.defjvp(_along_smoothing_jvp, symbolic_zeros=True)
 
 
 def _times(coefficient, tangent):
-    """Their product with 0 * inf = 0, linear in the tangent: inf comes from two finite factors."""
+    """Their product with 0 * inf = 0, linear in the tangent: inf comes from finite factors."""
     huge = jnp.asarray(2.0 ** (jnp.finfo(coefficient.dtype).maxexp - 28), coefficient.dtype)
     infinite = jnp.isinf(coefficient)
     once = jnp.where(infinite, jnp.copysign(huge, coefficient), coefficient) * tangent
-    return once * jnp.where(infinite, huge, 1)
+    more = jnp.where(infinite, huge, 1)
+    return (once * more) * more  # twice: a sum may take the last product unrounded, where inf - inf would be a number
 
 
 def _usable(factor):
@@ -355,7 +363,7 @@ def _contribution_jvp(primals, tangents):
     usable = _usable(factor)
     safe = jnp.where(usable, factor, 1)
     by_weight = jnp.where(jnp.isfinite(loss) & usable, value, 0) / safe
-    return out, _coefficient(weights, factor) * dvalue + by_weight * dweights - out / safe * dfactor
+    return out, _coefficient(weights, factor) * dvalue + by_weight * dweights - _times(out / safe, dfactor)
 
 
 def _total(terms):

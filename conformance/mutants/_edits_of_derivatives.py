@@ -79,7 +79,7 @@ OF_DERIVATIVES = (
         "factor_not_differentiated",
         ("GRAD-5",),
         "the factor counts as a constant",
-        "by_weight * dweights - out / safe * dfactor",
+        "by_weight * dweights - _times(out / safe, dfactor)",
         "by_weight * dweights",
     ),
     Edit(

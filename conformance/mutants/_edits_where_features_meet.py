@@ -135,8 +135,8 @@ WHERE_FEATURES_MEET = (
         "factor_sign_lost_in_slope",
         ("GRAD-5",),
         "the derivative by a negative factor has the other sign",
-        "by_weight * dweights - out / safe * dfactor",
-        "by_weight * dweights - out / jnp.abs(safe) * dfactor",
+        "by_weight * dweights - _times(out / safe, dfactor)",
+        "by_weight * dweights - _times(out / jnp.abs(safe), dfactor)",
     ),
     Edit(
         "mixed_derivative_frozen",

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from lossproof.conformance._cells import look
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._result import FAIL, PASS, Result
+from lossproof.conformance._run import Run
 from lossproof.conformance._units import all_units, run_unit
 from lossproof.conformance.coverage._cases import FUNCTIONS, calls
 from lossproof.conformance.coverage._model import AXES
@@ -225,11 +227,35 @@ def test_what_killed_is_written_down_when_asked_for(monkeypatch, run):
         Outcome(HARMLESS),
     ]
     written = []
-    monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", lambda *_: outcomes)
+
+    def one_by_one(edits, workers, progress, good_losses):
+        del edits, workers, good_losses
+        for outcome in outcomes:
+            progress(outcome)
+        return outcomes
+
+    monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", one_by_one)
     monkeypatch.setattr("lossproof.conformance.mutants._cli.write_killers", written.append)
     run(BROKEN.name)
     assert written == []
     run(BROKEN.name, "--remember")
+    assert written == [{BROKEN.name: (Killer("some.check", {}, {}),)}]
+
+
+def test_an_interrupted_run_has_told_and_remembered_what_it_knew(monkeypatch, run):
+    """Fails when minutes of work are lost to an interrupt."""
+    written = []
+
+    def interrupted(edits, workers, progress, good_losses):
+        del edits, workers, good_losses
+        progress(Outcome(BROKEN, {"NORM-7": failure("NORM-7")}, killers=(Killer("some.check", {}, {}),)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", interrupted)
+    monkeypatch.setattr("lossproof.conformance.mutants._cli.write_killers", written.append)
+    result = run(BROKEN.name, "--remember")
+    assert result.exit_code != 0
+    assert f"survived: {BROKEN.name} (0 s, some.check[token-float32], not noticed: DIFF-13)" in result.output
     assert written == [{BROKEN.name: (Killer("some.check", {}, {}),)}]
 
 
@@ -241,3 +267,26 @@ def test_a_bad_argument_is_a_usage_error(run, words):
     result = run(*words)
     assert result.exit_code == 2
     assert words[-1] in result.output
+
+
+@pytest.mark.parametrize(
+    ("function", "dtype", "values"),
+    [
+        # An infinite loss has no part in a derivative that is not by the factor.
+        ("weighted", "float32", {"masks": "some", "derivative": "jvp", "label_smoothing": "1"}),
+        # Nor has inf - inf, the slope by a label_smoothing that is constant.
+        ("token", "float32", {"masks": "some", "place": "masked", "derivative": "jvp", "label_smoothing": "0.5"}),
+        # XLA:CPU's maximum of a long row leaves NaN out.
+        ("weighted", "float16", {"classes": "32128", "special": "nan", "transform": "eager"}),
+        # Infinite slopes of tokens whose cotangents have other signs.
+        ("token", "float64", {"derivative": "vjp", "cotangent": "together", "label_smoothing": "1", "form": "traced"}),
+    ],
+)
+@pytest.mark.usefixtures("as_users_have_it")
+def test_the_base_is_right_where_it_was_not(function, dtype, values):
+    """Fails when a mutant dies of what the base has, too."""
+    cell = {axis: given[0] for axis, given in AXES.items()} | {"function": function, "logits": dtype}
+    cell |= {"label_smoothing form": values.pop("form", "numpy")} if "label_smoothing" in values else {}
+    seen = look(Run(load(BASE), FUNCTIONS[function], dtype, "standard", 0), cell | values, 0)
+    assert seen.compared
+    assert [deviation.message for deviation in seen.deviations] == []
