@@ -14,7 +14,7 @@ from lossproof.conformance._command import fail_usage, refuse_unwritable, replac
 from lossproof.conformance._summary import CONFORMS, DOES_NOT_CONFORM
 from lossproof.conformance.mutants._killers import write_killers
 from lossproof.conformance.mutants._matrix import PART, WHOLE, Outcome, idle_clauses, run_all, selected
-from lossproof.conformance.mutants._report import summary, table, to_json
+from lossproof.conformance.mutants._report import line, summary, table, to_json
 
 
 @click.command()
@@ -51,12 +51,13 @@ def mutants(names: tuple[str, ...], workers: int, file: Path | None, good_losses
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=len(edits))
 
-        def advance(_: Outcome) -> None:
+        def advance(outcome: Outcome) -> None:
+            progress.console.print(line(outcome), soft_wrap=True)
             progress.update(task, advance=1)
+            if remember and outcome.killers:
+                write_killers({outcome.edit.name: outcome.killers})
 
         outcomes = run_all(edits, workers, advance, good_losses)
-    if remember:
-        write_killers({outcome.edit.name: outcome.killers for outcome in outcomes if outcome.killers})
     if file is not None:
         replace_file(file, json.dumps(to_json(outcomes), indent=1) + "\n")
     wide_console().print(table(outcomes))

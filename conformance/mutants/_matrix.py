@@ -6,6 +6,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
+import jax
+
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED, Result
 from lossproof.conformance._units import Unit, all_units, run_unit
@@ -65,7 +67,9 @@ def examine(edit: Edit, good_losses: str = PART) -> Outcome:
     """Runs the units of level standard that cite the mutant's clauses until each clause has failed; for a good loss all
     of them, or a part.
     """
-    return _unnoticed_until(edit) if edit.clauses else _passing(edit, good_losses)
+    outcome = _unnoticed_until(edit) if edit.clauses else _passing(edit, good_losses)
+    jax.clear_caches()  # of its programs, which nobody asks for again
+    return outcome
 
 
 def _unnoticed_until(edit: Edit) -> Outcome:

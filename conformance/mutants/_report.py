@@ -26,6 +26,14 @@ def table(outcomes: Sequence[Outcome]) -> Table:
     return lines
 
 
+def line(outcome: Outcome) -> str:
+    """One mutant, told when it is done."""
+    result = outcome.result
+    by = "" if result is None else f", {escape(result.unit)}"
+    missing = f", not noticed: {' '.join(outcome.unnoticed)}" if outcome.unnoticed else ""
+    return f"{word(outcome)}: {outcome.edit.name} ({outcome.seconds:.0f} s{by}{missing})"
+
+
 def word(outcome: Outcome) -> str:
     """The verdict on a mutant."""
     if outcome.edit.clauses:
