@@ -54,11 +54,21 @@ def look(run: Run, cell: Cell, seed: int) -> Seen:
     """Makes the calls of a cell and judges all that they give.
 
     Raises:
-      Unsupported: the target cannot be called so.
+      Unsupported: the target cannot be called so, or the exact answer cannot be had.
     """
     function_outputs = run.target.offer(run.function).outputs
     asked = calls(cell, seed, function_outputs)
-    return Looking(run, cell, asked).seen()
+    try:
+        return Looking(run, cell, asked).seen()
+    except (OverflowError, ValueError) as error:
+        if not _is_of_reference(error):
+            raise
+        raise Unsupported("the exact answer has too many digits") from error
+
+
+def _is_of_reference(error: Exception) -> bool:
+    """Whether exact sums of numbers of very different sizes have outgrown the memory."""
+    return "does not fit in memory" in str(error) or "too many digits" in str(error)
 
 
 class Looking:

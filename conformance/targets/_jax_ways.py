@@ -1,6 +1,7 @@
 """Calls of a JAX function in every way: transforms, derivatives, containers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,7 +12,7 @@ from lossproof.conformance._case import KEYWORDS, SCALARS, Case
 from lossproof.conformance.targets._devices import axis_names, on_split_classes, spread
 from lossproof.conformance.targets._python import target_code
 from lossproof.conformance.targets._target import Split
-from lossproof.conformance.targets._way import Answer, Directions, Way, given_as, refuse_changed
+from lossproof.conformance.targets._way import Answer, Buffers, Directions, Way, given_as, refuse_changed
 
 if TYPE_CHECKING:
     from lossproof.conformance.targets._jax import JaxTarget
@@ -28,18 +29,18 @@ def perform(target: "JaxTarget", way: Way, cases: Sequence[Case], directions: Se
         body = _body(target, way, cases[0])
         if way.is_mapped:
             return _mapped(way, body, cases, directions)
-        program = _transformed(way, body)
-        return [_called(program, way, case, along) for case, along in zip(cases, directions, strict=True)]
+        program, buffers = _transformed(way, body), Buffers(partial(given_as, given=way.given))
+        return [_called(program, way, buffers, case, along) for case, along in zip(cases, directions, strict=True)]
 
 
-def _called(program: Body, way: Way, case: Case, along: Directions) -> Answer:
+def _called(program: Body, way: Way, buffers: Buffers, case: Case, along: Directions) -> Answer:
     before = {name: value for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
-    given = {name: given_as(value, way.given) for name, value in before.items()}
+    given = buffers.filled(before)
     containers = {name: jnp.asarray(value) for name, value in given.items()} if way.given == "jax" else given
     arguments = (*_arguments(way, case, containers), _typed(case, along))
     with target_code():
         found = program(*arguments)
-    answer = _answer(found)
+    answer = _answer(found).copied()
     refuse_changed(before, given)
     return answer
 

@@ -1,16 +1,18 @@
 """Targets written with NumPy: values, and a gradient where there is a function for it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lossproof.conformance._case import Case
 from lossproof.conformance._judge import Violation
-from lossproof.conformance.targets._layouts import laid_out, layout_of, require_unchanged
+from lossproof.conformance.targets._layouts import LAYOUTS, laid_out, layout_of, require_unchanged
 from lossproof.conformance.targets._python import PythonTarget, split_arguments, target_code
 from lossproof.conformance.targets._recall import Recall
 from lossproof.conformance.targets._target import Arrays, Offer, Unsupported
+from lossproof.conformance.targets._way import Buffers
 from lossproof.reference import LOSSPROOF, Convention
 
 
@@ -37,6 +39,7 @@ class NumpyTarget(PythonTarget):
     ) -> None:
         super().__init__(name, functions, offers, convention)
         self._recall: Recall = Recall()
+        self._buffers: dict[str, Buffers] = {layout: Buffers(partial(laid_out, layout=layout)) for layout in LAYOUTS}
         self.gradients: Mapping[str, Callable[..., Any]] = gradients or {}
 
     @classmethod
@@ -61,13 +64,13 @@ class NumpyTarget(PythonTarget):
 
     def _values(self, case: Case) -> Arrays:
         results = self._asked(case.function, self.functions[case.function], case)
-        return {name: np.asarray(value) for name, value in self.named_results(case, results).items()}
+        # Copies: a result may lie where an argument does.
+        return {name: np.array(value) for name, value in self.named_results(case, results).items()}
 
     def _asked(self, what: str, function: Callable[..., Any], case: Case) -> Any:
         """What a function returns; its arguments are copies, in any layout, and must stay what they are."""
         arrays, others = split_arguments(case)
-        layout = layout_of(arrays)
-        given = {name: laid_out(value, layout) for name, value in arrays.items()}
+        given = self._buffers[layout_of(arrays)].filled(arrays)
         with target_code(), np.errstate(all="ignore"):  # special values are what many cases are about
             results = function(**given, **others)
         require_unchanged(what, arrays, given)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lossproof.conformance.targets._way import (
     PLAIN_DERIVATIVES,
     PLAIN_TRANSFORMS,
     Answer,
+    Buffers,
     Directions,
     Way,
     given_as,
@@ -180,11 +182,12 @@ class Target:
             raise Unsupported(f"{self.name} has no derivatives of this kind: {way.derivative}")
         if way.given in ("jax", "list"):
             raise Unsupported(f"{self.name} takes no arrays of that kind: {way.given}")
-        return [self._called(way, case, along) for case, along in zip(cases, directions, strict=True)]
+        buffers = Buffers(partial(given_as, given=way.given))
+        return [self._called(way, buffers, case, along) for case, along in zip(cases, directions, strict=True)]
 
-    def _called(self, way: Way, case: Case, along: Directions) -> Answer:
+    def _called(self, way: Way, buffers: Buffers, case: Case, along: Directions) -> Answer:
         before = {name: value for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
-        given = {name: given_as(value, way.given) for name, value in before.items()}
+        given = buffers.filled(before)
         called = case.with_inputs(**given)
         if way.derivative == "values":
             answer = Answer(self.values(called))
@@ -192,4 +195,4 @@ class Target:
             found = [self.differentiate(called, cotangents) for cotangents in along.cotangents]
             answer = Answer(found[0][0], tuple(gradients for _, gradients in found))
         refuse_changed(before, given)
-        return answer
+        return answer.copied()

@@ -39,6 +39,7 @@ class TorchTarget(PythonTarget):
         super().__init__(name, functions, offers, convention)
         self.device: str = device
         self._recall: Recall = Recall()
+        self._held: dict[tuple[str, str], torch.Tensor] = {}
 
     @classmethod
     def probe(cls, function: Callable[..., Any], arguments: Sequence[Any], device: str) -> Any:
@@ -116,8 +117,17 @@ class TorchTarget(PythonTarget):
         return values, gradients
 
     def _tensors(self, arrays: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Where one fits, in the memory of an earlier call, filled anew, as a loader of data does."""
         layout = layout_of(arrays)
-        return {name: _laid_out(_tensor(value, self.device), layout) for name, value in arrays.items()}
+        return {name: self._filled((name, layout), _tensor(value, self.device)) for name, value in arrays.items()}
+
+    def _filled(self, key: tuple[str, str], tensor: torch.Tensor) -> torch.Tensor:
+        held, fresh = self._held.get(key), _laid_out(tensor, key[1])
+        if held is None or (held.shape, held.dtype, held.stride()) != (fresh.shape, fresh.dtype, fresh.stride()):
+            held = self._held[key] = fresh
+        else:
+            held.copy_(fresh)
+        return held.detach()
 
 
 def load(name: str) -> TorchTarget:

@@ -1,6 +1,6 @@
 """How a call is made: what a framework does to it, which derivatives are taken, and what its arguments come in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +78,13 @@ class Answer:
     outputs: dict[str, Array]
     derivatives: tuple[dict[str, Array], ...] = ()
 
+    def copied(self) -> "Answer":
+        """The same in arrays of its own: an output may lie where an argument does, which the next call fills anew."""
+        outputs, *derivatives = (
+            {name: np.array(value) for name, value in each.items()} for each in (self.outputs, *self.derivatives)
+        )
+        return Answer(outputs, tuple(derivatives))
+
 
 def given_as(array: Array, given: str) -> Any:
     """The same numbers in another container or layout."""
@@ -95,6 +102,38 @@ def given_as(array: Array, given: str) -> Any:
     if given == "read-only":
         copy.setflags(write=False)
     return copy
+
+
+class Buffers:
+    """What arrays come in, call after call: where one fits, the buffer of the call before, filled anew.
+
+    So does whoever loads data into buffers of their own; a target that keeps what it made of a buffer gives the old
+    answer to new numbers.
+
+    Args:
+      laid_out: makes a new container of an array's numbers.
+    """
+
+    def __init__(self, laid_out: Callable[[Array], Any]) -> None:
+        self._laid_out = laid_out
+        self._held: dict[str, Any] = {}
+
+    def filled(self, arrays: Mapping[str, Array]) -> dict[str, Any]:
+        """The same numbers in containers, by name."""
+        return {name: self._filled(name, array) for name, array in arrays.items()}
+
+    def _filled(self, name: str, array: Array) -> Any:
+        held = self._held.get(name)
+        fresh = self._laid_out(array)
+        if not (isinstance(held, np.ndarray) and held.flags.writeable and _kind(held) == _kind(fresh)):
+            held = self._held[name] = fresh
+        else:
+            held[...] = fresh
+        return held
+
+
+def _kind(array: Array) -> tuple[Any, ...]:
+    return array.shape, array.dtype, array.strides
 
 
 def refuse_changed(before: Mapping[str, Array], after: Mapping[str, Any]) -> None:

@@ -1,15 +1,21 @@
 """What a framework does to a target, and a target to its inputs; second calls; and whose error is whose."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from lossproof.conformance import load_target
 from lossproof.conformance._case import TOKEN
+from lossproof.conformance._cells import look
 from lossproof.conformance._draw import make, unit_cotangents
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._result import FAIL, INTERNAL, PASS
+from lossproof.conformance._run import Run
 from lossproof.conformance._units import all_units, run_unit
+from lossproof.conformance.coverage import AXES
 from lossproof.conformance.targets._layouts import LAYOUTS, laid_out, layout_of
+from lossproof.conformance.targets._way import Buffers, given_as
 
 NUMPY = """
 import numpy as np
@@ -22,6 +28,18 @@ def loss(logits, targets):
     shifted = logits - logits.max(-1, keepdims=True)
     picked = np.take_along_axis(shifted, targets[..., None], -1)[..., 0]
     return np.log(np.exp(shifted).sum(-1)) - picked
+"""
+
+JAX = """
+import jax
+import jax.numpy as jnp
+
+kept = {}
+
+def loss(logits, targets):
+    before
+    picked = jnp.take_along_axis(jnp.asarray(logits), jnp.asarray(targets)[..., None], -1)[..., 0]
+    return jax.nn.logsumexp(jnp.asarray(logits), axis=-1) - picked
 """
 
 TORCH = """
@@ -94,6 +112,49 @@ def test_a_numpy_loss_leaves_its_inputs_alone_and_answers_the_same_again(loaded,
     assert run_unit(HARD, loaded(NUMPY), "standard", 0).verdict == PASS
     found = run_unit(HARD, loaded(NUMPY, before=line), "standard", 0)
     assert found.verdict == FAIL and words in found.message
+
+
+@pytest.mark.parametrize("given", ["numpy", "fortran", "strided"])
+def test_a_buffer_that_is_filled_anew_is_read_anew(loaded, given):
+    """Fails when a JAX loss passes that knows arrays by where they are, as no loader of data lets it."""
+    cell = {axis: values[0] for axis, values in AXES.items()} | {"transform": "eager", "given": given}
+    sound, keeps = (
+        look(Run(loaded(JAX, before=line), TOKEN, "float32", "standard", 0), cell, 0)
+        for line in ("pass", "logits = kept.setdefault(id(logits), (logits, jnp.array(logits)))[1]")
+    )
+    assert sound.compared["loss"] > 1
+    assert sound.deviations == ()
+    assert {deviation.subject for deviation in keeps.deviations} == {"loss"}
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (f"kept = {{}}\n{NUMPY}", {"before": "logits = kept.setdefault(id(logits), (logits, logits.copy()))[1]"}),
+        (f"kept = {{}}\n{TORCH}", {"forward": "logits = kept.setdefault(logits.data_ptr(), logits.clone())"}),
+    ],
+    ids=["numpy", "torch"],
+)
+def test_so_is_one_of_numpy_or_torch(loaded, source, line):
+    """Fails when arrays are new ones in each call."""
+    if "torch" in source:
+        pytest.importorskip("torch")
+    sound, keeps = loaded(source), loaded(source, **line)
+    cases = [make(TOKEN, "float32", [[0.5, -1.0, n]], [2]) for n in range(8)]
+    right = [sound.values(case)["loss"].item() for case in cases]
+    assert len(set(right)) == len(cases)
+    assert [keeps.values(case)["loss"].item() for case in cases] != right
+
+
+@pytest.mark.parametrize("given", ["read-only", "numpy"])
+def test_only_what_may_be_written_to_is_filled_anew(given):
+    """Fails when a view that must not change does, or when buffers are new each time."""
+    buffers = Buffers(partial(given_as, given=given))
+    first = buffers.filled({"logits": np.zeros((2, 3), np.float32)})["logits"]
+    again = buffers.filled({"logits": np.ones((2, 3), np.float32)})["logits"]
+    other = buffers.filled({"logits": np.ones((2, 4), np.float32)})["logits"]
+    assert (first is again) == (given == "numpy")
+    assert np.all(again == 1) and other.shape == (2, 4)
 
 
 def test_a_later_answer_must_be_the_first_one(loaded):
