@@ -87,13 +87,13 @@ class Answer:
 
 
 def given_as(array: Array, given: str) -> Any:
-    """The same numbers in another container or layout."""
+    """A copy of the same numbers in another container or layout."""
     if given == "list":
         return array.tolist()
     if given == "big-endian":
         return array.astype(array.dtype.newbyteorder(">"))
     if given == "fortran" and array.ndim > 1:
-        return np.asfortranarray(array)
+        return np.array(array, order="F")
     if given == "strided":
         wide = np.zeros((*array.shape, 2), array.dtype)
         wide[..., 0] = array

@@ -146,6 +146,16 @@ def test_so_is_one_of_numpy_or_torch(loaded, source, line):
     assert [keeps.values(case)["loss"].item() for case in cases] != right
 
 
+@pytest.mark.parametrize("given", ["numpy", "fortran", "strided", "read-only", "big-endian"])
+@pytest.mark.parametrize("shape", [(), (3,), (1, 3), (2, 3)])
+def test_what_is_given_is_a_copy(given, shape):
+    """Fails when what a target is given, or what fills that anew, is what it is compared with."""
+    array = np.ones(shape, np.float32)
+    copy = given_as(array, given)
+    assert np.array_equal(copy, array)
+    assert not np.shares_memory(copy, array)
+
+
 @pytest.mark.parametrize("given", ["read-only", "numpy"])
 def test_only_what_may_be_written_to_is_filled_anew(given):
     """Fails when a view that must not change does, or when buffers are new each time."""
