@@ -19,7 +19,7 @@ from lossproof.impl._form import Form, Gaps
 from lossproof.impl._platform import on_platform
 from lossproof.impl._softcap import through_cap
 from lossproof.impl._target_entry import without_target
-from lossproof.impl._xla_rows import capped
+from lossproof.impl._xla_rows import capped, told_apart
 
 Arguments = TypeVar("Arguments")
 
@@ -41,7 +41,14 @@ class Along(NamedTuple):
 
 
 def along_classes(
-    form: Form, logits: Array, targets: Array, peak: Array, dead: Array, dlogits: Array, more: Array | None = None
+    form: Form,
+    logits: Array,
+    targets: Array,
+    largest: Array,
+    peak: Array,
+    dead: Array,
+    dlogits: Array,
+    more: Array | None = None,
 ) -> Along:
     """What a tangent leads along; nothing in the shape of the logits is kept for its transpose.
 
@@ -49,6 +56,7 @@ def along_classes(
         form: what is asked for.
         logits: [..., V], in their own type.
         targets: int32 [...], numbers of these classes.
+        largest: of the logits before the cap, [...].
         peak: m, [...].
         dead: bool [...], where the logits do not matter, and must do no harm.
         dlogits: [..., V], in the type of the logits.
@@ -56,7 +64,9 @@ def along_classes(
     """
 
     @partial(jax.checkpoint, prevent_cse=False)
-    def along(logits: Array, targets: Array, peak: Array, dead: Array, more: Array | None, dlogits: Array) -> Along:
+    def along(
+        logits: Array, targets: Array, largest: Array, peak: Array, dead: Array, more: Array | None, dlogits: Array
+    ) -> Along:
         y, dx = _tangents(form, read_again(form, logits), peak, dead, dlogits)
         dx, of_target = without_target(form, dx, targets, logits.dtype)
         below = capped(y, form.softcap) - peak[..., None]
@@ -65,10 +75,10 @@ def along_classes(
             of_target,
             jnp.sum(exponential * dx, axis=-1),
             None if form.gaps is Gaps.NOTHING else jnp.sum(dx, axis=-1),
-            jnp.sum((exponential * finite_gaps(below)) * dx, axis=-1) if "entropy" in form.also else None,
+            jnp.sum((exponential * _gaps(form, below, largest, y)) * dx, axis=-1) if "entropy" in form.also else None,
         )
 
-    return jax.tree.map(partial(over_devices, form), along(logits, targets, peak, dead, more, dlogits))
+    return jax.tree.map(partial(over_devices, form), along(logits, targets, largest, peak, dead, more, dlogits))
 
 
 class AlongDense(NamedTuple):
@@ -91,6 +101,7 @@ def along_dense_classes(
     rows: tuple[Array, ...],
     mass: Array,
     scalars: tuple[Array, ...],
+    largest: Array,
     peak: Array,
     dead: Array,
     dlogits: Array,
@@ -109,37 +120,38 @@ def along_dense_classes(
         rows: tuple[Array, ...],
         mass: Array,
         scalars: tuple[Array, ...],
+        largest: Array,
         peak: Array,
         dead: Array,
         more: Array | None,
         factor: Array | None,
         dlogits: Array,
     ) -> AlongDense:
-        logits, rows, mass, scalars, peak, dead, more, factor = read_again(
-            form, (logits, rows, mass, scalars, peak, dead, more, factor)
+        logits, rows, mass, scalars, largest, peak, dead, more, factor = read_again(
+            form, (logits, rows, mass, scalars, largest, peak, dead, more, factor)
         )
         y, dx = _tangents(form, logits, peak, dead, dlogits)
         below = capped(y, form.softcap) - peak[..., None]
         exponential = exp(below)
         alive = (jnp.where(dead[..., None], 0, row) for row in rows)
-        of_class = slopes(y, exponential, tuple(alive), (jnp.where(dead, 0, mass), *scalars))
+        of_class = slopes(y, exponential, tuple(alive), (jnp.where(dead, 0, mass), *scalars, largest))
         exponential = exponential if more is None else exponential * more[..., None]
         of_loss = of_class if factor is None else of_class + factor[..., None] * exponential
         return AlongDense(
             jnp.sum(of_loss * dx, axis=-1),
             jnp.sum(of_class * dx, axis=-1),
             jnp.sum(exponential * dx, axis=-1),
-            jnp.sum((exponential * finite_gaps(below)) * dx, axis=-1) if "entropy" in form.also else None,
+            jnp.sum((exponential * _gaps(form, below, largest, y)) * dx, axis=-1) if "entropy" in form.also else None,
         )
 
     return jax.tree.map(
-        partial(over_devices, form), along(logits, rows, mass, scalars, peak, dead, more, factor, dlogits)
+        partial(over_devices, form), along(logits, rows, mass, scalars, largest, peak, dead, more, factor, dlogits)
     )
 
 
-def finite_gaps(below: Array) -> Array:
+def _gaps(form: Form, below: Array, largest: Array, y: Array) -> Array:
     """m - x_j from x_j - m, the largest float for inf: it meets a probability of 0."""
-    return jnp.minimum(-below, float(jnp.finfo(below.dtype).max))
+    return told_apart(jnp.minimum(-below, float(jnp.finfo(below.dtype).max)), largest[..., None], y, form.softcap)
 
 
 def _tangents(form: Form, logits: Array, peak: Array, dead: Array, dlogits: Array) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ from jax import Array, lax
 
 from lossproof.impl._elementary import exp
 from lossproof.impl._form import Form
-from lossproof.impl._xla_rows import FARTHEST, RowSums, finite_peak
+from lossproof.impl._xla_rows import FARTHEST, RowSums, finite_peak, told_apart
 
 
 def number_of_classes(form: Form, logits: Array) -> int:
@@ -64,7 +64,7 @@ def merged(form: Form, scale: float, logits: Array, own: Array, sums: RowSums) -
     if sums.other_gaps is not None:
         other_gaps = jnp.sum(gaps.pop(0) + counts * (scale * peak - scale * peaks), axis=0)
     if sums.exponential_gaps is not None:
-        shift = jnp.minimum(peak - peaks, FARTHEST)
+        shift = jnp.minimum(told_apart(peak - peaks, largest, largests, form.softcap), FARTHEST)
         exponential_gaps = jnp.sum(factors * (gaps.pop(0) + shift * (1 + rests)), axis=0)
     # A NaN that a maximum has overlooked is in the rest.
     return RowSums(largest, rest, jnp.sum(targets, axis=0), other_gaps, exponential_gaps)

@@ -11,7 +11,7 @@ from lossproof.impl._class_axis import first_of_devices, over_devices
 from lossproof.impl._form import Form
 from lossproof.impl._platform import on_platform
 from lossproof.impl._xla_cpu_sums import cut_sum
-from lossproof.impl._xla_rows import capped
+from lossproof.impl._xla_rows import capped, told_apart
 
 
 def _class_sum(form: Form, terms: Callable[..., Array], rows: tuple[Array, ...], scalars: tuple[Array, ...]) -> Array:
@@ -28,22 +28,23 @@ def _class_sum(form: Form, terms: Callable[..., Array], rows: tuple[Array, ...],
     )
 
 
-def half_dense_loss(form: Form, logits: Array, targets: Array, peak: Array, log_total: Array) -> Array:
+def half_dense_loss(form: Form, logits: Array, targets: Array, largest: Array, peak: Array, log_total: Array) -> Array:
     """sum_j q_j (m - x_j + log s) / 2, [...], with 0 * inf = 0 (VALUE-7, STATE-1, STATE-2).
 
     A quarter of a gap is finite unless x_j is -inf. Where it is not, q_j is multiplied by a large number, twice, which
     is too much for any q_j but 0. The last product has to be infinite before it is added: it may be part of an FMA,
     where inf and a finite number too large to be rounded add up to inf.
     """
-    largest = float(jnp.finfo(peak.dtype).max)
+    most = float(jnp.finfo(peak.dtype).max)
 
-    def terms(y: Array, q: Array, m: Array, log_s: Array) -> Array:
-        x = capped(y.astype(peak.dtype), None if form.softcap is None else -form.softcap)
-        quarter = jnp.minimum(0.25 * m - 0.25 * x, largest)
-        more = jnp.maximum(quarter - 0.5 * largest, 1.0)
+    def terms(y: Array, q: Array, top: Array, m: Array, log_s: Array) -> Array:
+        y = y.astype(peak.dtype)
+        x = capped(y, None if form.softcap is None else -form.softcap)
+        quarter = told_apart(jnp.minimum(0.25 * m - 0.25 * x, most), top, y, form.softcap)
+        more = jnp.maximum(quarter - 0.5 * most, 1.0)
         return ((q * more) * more) * (quarter + 0.25 * log_s)
 
-    return 2.0 * _class_sum(form, terms, (logits, targets), (peak, log_total))
+    return 2.0 * _class_sum(form, terms, (logits, targets), (largest, peak, log_total))
 
 
 def mass(form: Form, targets: Array) -> Array:

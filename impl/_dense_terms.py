@@ -13,7 +13,7 @@ from lossproof.impl._form import Form
 from lossproof.impl._partitioning import beside
 from lossproof.impl._softmax_row import SoftmaxRow, softmax_row
 from lossproof.impl._tangents import times
-from lossproof.impl._xla_rows import capped
+from lossproof.impl._xla_rows import capped, is_below, told_apart
 
 
 def is_dense(targets: Array) -> bool:
@@ -42,8 +42,8 @@ def xent_slopes(y: Array, exponential: Array, rows: tuple[Array, ...], scalars: 
     probability = exponential / total
     # At the peak 1 - p_j is r / s; what is added there has the derivative by the peak's own term.  [GRAD-9]
     of_peak = (rest - _nothing_but_derivative(exponential)) / total
-    most = jax.lax.stop_gradient(jnp.minimum((largest - y) * 2.0**100, 1.0))
-    complement = most * (1.0 - probability) + (1.0 - most) * of_peak
+    below = is_below(largest, y)
+    complement = below * (1.0 - probability) + (1.0 - below) * of_peak
     return (mass - targets) * probability - targets * complement
 
 
@@ -62,10 +62,11 @@ def along_targets(form: Form, logits: Array, dead: Array, row: SoftmaxRow, dtarg
     """The tangent of xent by the targets (GRAD-6)."""
 
     @partial(jax.checkpoint, prevent_cse=False)
-    def along(logits: Array, dead: Array, peak: Array, log_total: Array, dtargets: Array) -> Array:
-        logits, dead, peak, log_total = read_again(form, (logits, dead, peak, log_total))
-        x = capped(jnp.where(dead[..., None], 1.0, logits.astype(peak.dtype)), form.softcap)
-        half = (0.5 * peak[..., None] - 0.5 * x) + (0.5 * log_total)[..., None]
+    def along(logits: Array, dead: Array, largest: Array, peak: Array, log_total: Array, dtargets: Array) -> Array:
+        logits, dead, largest, peak, log_total = read_again(form, (logits, dead, largest, peak, log_total))
+        y = jnp.where(dead[..., None], 1.0, logits.astype(peak.dtype))
+        half = 0.5 * peak[..., None] - 0.5 * capped(y, form.softcap)
+        half = told_apart(half, largest[..., None], y, form.softcap) + (0.5 * log_total)[..., None]
         return jnp.sum(times(2.0 * half, dtargets), axis=-1)
 
-    return over_devices(form, along(logits, dead, row.peak, row.log_total, dtargets))
+    return over_devices(form, along(logits, dead, row.largest, row.peak, row.log_total, dtargets))

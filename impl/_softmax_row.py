@@ -109,7 +109,9 @@ def _softmax_row_jvp(
     (logits, targets), (dlogits, _) = primals, tangents
     row = softmax_row(form, logits, targets)
     # An undefined row has finite tangents here, which are multiplied by NaN, or by the 0 of an excluded token.
-    along = along_classes(form, logits, own_targets(form, logits, targets), row.peak, ~row.is_defined, dlogits)
+    own = own_targets(form, logits, targets)
+    largest = jnp.where(row.is_defined, row.largest, 1.0)
+    along = along_classes(form, logits, own, largest, row.peak, ~row.is_defined, dlogits)
     drest = along.exponentials + row.target_exponential * along.target
     mean = drest / row.total
     dprobability = (row.target_exponential / row.total) * (along.target - mean)

@@ -77,7 +77,7 @@ def _terms(form: Form, inputs: Inputs, row: SoftmaxRow) -> TokenCrossEntropy:
     # with the loss, it would be rounded in one program and not in another.
     z = jnp.where(row.is_defined, (inputs.z_loss * row.log_z) * row.log_z, 0.0)
     if is_dense(inputs.targets):
-        loss = 2.0 * half_dense_loss(form, inputs.logits, inputs.targets, row.peak, row.log_total)
+        loss = 2.0 * half_dense_loss(form, inputs.logits, inputs.targets, row.largest, row.peak, row.log_total)
         log_probability = -loss
     else:
         loss = _class_targets.token_loss(inputs.smoothing, row, number_of_classes(form, inputs.logits))
@@ -142,7 +142,8 @@ def _token_terms_jvp(
     dloss, dz = dout.loss, dout.z_loss
     if is_dense(inputs.targets):
         if is_present(dinputs.targets):
-            live = row._replace(**{name: jnp.where(dead, 1.0, getattr(row, name)) for name in ("peak", "log_total")})
+            names = ("largest", "peak", "log_total")
+            live = row._replace(**{name: jnp.where(dead, 1.0, getattr(row, name)) for name in names})
             along = along_targets(form, inputs.logits, dead, live, dinputs.targets)
             dloss = dloss + along
             if dout.target_log_probability is not None:
@@ -208,7 +209,13 @@ class _Sums(NamedTuple):
 def _along_hard(form: Form, inputs: Inputs, dead: Array, row: SoftmaxRow, z: ZLoss | None, dlogits: Array) -> _Sums:
     own = own_targets(form, inputs.logits, inputs.targets)
     along = along_classes(
-        form, inputs.logits, own, jnp.where(dead, 1.0, row.peak), dead, dlogits, None if z is None else z.more
+        form,
+        inputs.logits,
+        own,
+        *(jnp.where(dead, 1.0, each) for each in (row.largest, row.peak)),
+        dead,
+        dlogits,
+        None if z is None else z.more,
     )
     classes = number_of_classes(form, inputs.logits)
     # A coefficient that is NaN must not meet the zeros that a dead token's cotangents are.
@@ -237,8 +244,8 @@ def _along_dense(form: Form, inputs: Inputs, dead: Array, row: SoftmaxRow, z: ZL
         inputs.logits,
         (inputs.targets,),
         mass(form, inputs.targets),
-        (row.total, row.rest, row.largest),
-        jnp.where(dead, 1.0, row.peak),
+        (row.total, row.rest),
+        *(jnp.where(dead, 1.0, each) for each in (row.largest, row.peak)),
         dead,
         dlogits,
         None if z is None else z.more,

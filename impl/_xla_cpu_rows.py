@@ -62,7 +62,9 @@ def row_sums(form: Form, scale: float, logits: Array, target: Array) -> RowSums:
         None
         if blocks.gaps is None
         else _other_gaps(form, scale, blocks, blocks.gaps, logits, largest, index, is_here, length),
-        exponential_gaps(logits, finite_peak(largest, form.softcap), form.softcap) if "entropy" in form.also else None,
+        exponential_gaps(logits, largest, finite_peak(largest, form.softcap), form.softcap)
+        if "entropy" in form.also
+        else None,
     )
 
 

@@ -11,20 +11,21 @@ from jax import Array, lax
 
 from lossproof.impl._elementary import exp
 from lossproof.impl._xla_cpu_blocks import block_length
-from lossproof.impl._xla_rows import FARTHEST, capped
+from lossproof.impl._xla_rows import FARTHEST, capped, told_apart
 
 USUAL, LONGEST = 1024, 4096  # of blocks: the library's sum of a longer formula is slow in shorter ones
 
 
-def exponential_gaps(logits: Array, peak: Array, softcap: float | None) -> Array:
-    """sum_j exp(x_j - m) (m - x_j), [...], with 0 * inf = 0."""
+def exponential_gaps(logits: Array, largest: Array, peak: Array, softcap: float | None) -> Array:
+    """sum_j exp(x_j - m) (m - x_j), [...], with 0 * inf = 0; `largest` is that before the cap."""
 
-    def terms(y: Array, m: Array) -> Array:
+    def terms(y: Array, top: Array, m: Array) -> Array:
+        y = y.astype(peak.dtype)
         # The cap by other arithmetic than in the sum of the exponentials, which would share its tanh.
-        below = capped(y.astype(peak.dtype), None if softcap is None else -softcap) - m
-        return exp(below) * jnp.minimum(-below, FARTHEST)
+        below = capped(y, None if softcap is None else -softcap) - m
+        return exp(below) * jnp.minimum(told_apart(-below, top, y, softcap), FARTHEST)
 
-    return cut_sum(terms, (logits,), (peak,))
+    return cut_sum(terms, (logits,), (largest, peak))
 
 
 def cut_sum(terms: Callable[..., Array], rows: tuple[Array, ...], scalars: tuple[Array, ...]) -> Array:

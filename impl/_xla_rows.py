@@ -8,7 +8,7 @@ the maximum and for all sums, and a third time for the gradient.
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from lossproof.impl._elementary import exp, tanh
 from lossproof.impl._form import Form, Gaps
@@ -45,20 +45,23 @@ def row_sums(form: Form, scale: float, logits: Array, target: Array) -> RowSums:
         target: int32 [...], outside [0, V) where the target is not among these classes.
     """
     largest = jnp.max(logits, axis=-1)
-    peak = finite_peak(largest.astype(carried_type(logits)), form.softcap)[..., None]
+    top = largest.astype(carried_type(logits))
+    peak = finite_peak(top, form.softcap)[..., None]
     is_peak, is_target = logits == largest[..., None], class_index(logits) == target[..., None]
     y = logits.astype(peak.dtype)
     x = capped(y, form.softcap)
     exponential = exp(x - peak)
     gaps = jnp.where(is_target, 0, scale * peak - scale * x) if form.gaps is not Gaps.NOTHING else None
     return RowSums(
-        largest=largest.astype(peak.dtype),
+        largest=top,
         # [ACC-1] The peak itself never enters the rest; its copies are counted.
         rest=jnp.sum(jnp.where(is_peak, 0, exponential), axis=-1) + (jnp.sum(is_peak, axis=-1, dtype=peak.dtype) - 1),
         # A sum like the others: where the classes are sharded, one collective serves them all.
         target=jnp.sum(jnp.where(is_target, y, 0), axis=-1),
         other_gaps=None if gaps is None else jnp.sum(gaps, axis=-1),
-        exponential_gaps=jnp.sum(exponential * jnp.minimum(peak - x, FARTHEST), axis=-1)
+        exponential_gaps=jnp.sum(
+            exponential * jnp.minimum(told_apart(peak - x, top[..., None], y, form.softcap), FARTHEST), axis=-1
+        )
         if "entropy" in form.also
         else None,
     )
@@ -73,6 +76,31 @@ def first_largest(logits: Array) -> Array:
 def finite_peak(largest: Array, softcap: float | None) -> Array:
     """The peak m after the cap, 0 where it is not finite: nothing is defined there, and no inf - inf is formed."""
     return capped(jnp.where(jnp.isfinite(largest), largest, 0), softcap)
+
+
+def is_below(largest: Array, y: Array) -> Array:
+    """1 where y is less than the largest, 0 where it is that, and between the two where the difference is tiny; a
+    constant to every derivative.
+
+    Arithmetic, instead of a select, a compare or a maximum, which XLA:CPU would write.
+    """
+    finite = jnp.where(jnp.isfinite(largest), largest, 0.0)  # of -inf alone, no inf - inf is formed
+    return lax.stop_gradient(jnp.minimum((finite - y) * 2.0**100, 1.0))
+
+
+def told_apart(gap: Array, largest: Array, y: Array, softcap: float | None) -> Array:
+    """A gap m - x_j, in any unit, but 0 where y_j is the largest: behind a cap, two programs may round the tanh of the
+    same number differently (ACC-1).
+
+    Args:
+        gap: of the logits after the cap.
+        largest: of the row, before the cap.
+        y: the logits before the cap.
+        softcap: the cap.
+    """
+    if softcap is None:
+        return gap
+    return gap * is_below(largest, y)
 
 
 def capped(x: Array, softcap: float | None) -> Array:
