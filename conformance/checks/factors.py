@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from lossproof.reference.bounds import sum_bound, with_final_rounding
 NAMES = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
 ONE = ["float32"]
 ANSWERS = (THE_FACTOR, WEIGHTS)
+KEYS = ("decoder_target_tokens", "decoder_loss_weights", "decoder_segment_ids", "decoder_positions")
 Batch = dict[str, Any]
 
 
@@ -156,16 +158,27 @@ def plain(run: Run) -> None:
 
 @check("factors.weights", "NORM-3", functions=[FACTOR], dtypes=ONE)
 def weights(run: Run) -> None:
-    """1 where the target is above 0, unless weights are given; a missing key is named."""
+    """1 where the target is above 0, unless weights are given; every set of keys, with the missing one named."""
     run.target.offer(FACTOR)
     run.explore(_batches(packed=False), lambda batch: _agrees(run, "NUM_REAL_TARGET_TOKENS", batch), 0.5)
-    packed = _batch(2, with_weights=True, packed=True)
-    _names_missing(run, "NUM_REAL_TARGET_TOKENS", {}, "decoder_target_tokens")
-    _names_missing(run, "AVERAGE_PER_SEQUENCE", _without(packed, "decoder_positions"), "decoder_positions")
+    whole = _batch(2, with_weights=True, packed=True)
+    for factor, count in product(NAMES, range(len(whole) + 1)):
+        for keys in combinations(whole, count):
+            batch = {key: whole[key] for key in keys}
+            missing = _missing(factor, batch)
+            if missing is None:
+                _agrees(run, factor, batch)
+            else:
+                _names_missing(run, factor, batch, missing)
 
 
-def _without(batch: Batch, key: str) -> Batch:
-    return {name: value for name, value in batch.items() if name != key}
+def _missing(factor: str, batch: Batch) -> str | None:
+    """The key that the factor needs and the batch lacks, if one is."""
+    try:
+        reference.get_loss_normalizing_factor_and_weights(factor, batch)
+    except ValueError as error:
+        return next(key for key in KEYS if f"{key!r}, got" in str(error))
+    return None
 
 
 def _names_missing(run: Run, factor: str, batch: Batch, key: str) -> None:

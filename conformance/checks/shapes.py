@@ -179,6 +179,8 @@ def empty_batch(run: Run) -> None:
     case = make(run.function, run.dtype, np.zeros(shape), targets, **extra)
     run.check_values(case)
     run.check_gradients(case)
+    if run.has("loss_normalizing_factor"):  # which counts tokens, and there are none
+        run.check_values(case.with_inputs(loss_normalizing_factor=0.0))
 
 
 @check("shapes.smoothing_range", "SHAPE-5", functions=HARD, dtypes=ONE)
@@ -203,15 +205,18 @@ def smoothing_range(run: Run) -> None:
 
 @check("shapes.scalars", "SHAPE-6", dtypes=ONE)
 def scalars(run: Run) -> None:
-    """Arrays with axes, strings and complex numbers are no scalars."""
+    """Arrays with axes, strings and complex numbers are no scalars; integers of any size are."""
     run.require(outputs=["loss"])
     names = [name for name in ("label_smoothing", "z_loss", "loss_normalizing_factor") if run.has(name)]
     if not names:
         raise Unsupported(f"{run.target.name}'s {run.function} takes no scalars")
     for name in names:
-        _refuses(run, ValueError, (name, (2, 3)), {name: np.zeros((2, 3), np.float32)})
+        for shape in ((1,), (2, 3)):
+            _refuses(run, ValueError, (name, shape), {name: np.zeros(shape, np.float32)})
         for value in ("a lot", 1j, True):
             _refuses(run, TypeError, (name,), {name: value})
+        if name != "label_smoothing":  # tokens of a whole run, for instance; frameworks take a small int for 32 bits
+            run.check_values(Case(run.function, _arguments(run, **{name: 3 * 2**31}), traced=False))
 
 
 @check("shapes.keywords", "SHAPE-7", functions=HARD, dtypes=ONE)

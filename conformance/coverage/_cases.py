@@ -18,6 +18,9 @@ FUNCTIONS = {"token": TOKEN, "weighted": WEIGHTED, "dense": DENSE}
 SCALARS = {"label_smoothing": "label_smoothing", "z_loss": "z_loss", "factor": "loss_normalizing_factor"}
 NUMBERS = {"tiny": 2.0**-30}
 CAPS = {"small": 2.0, "large": 50.0}
+# Ways in which calls are made one by one, and those that map all arrays but keep the scalars.
+_ONE_BY_ONE = ("jit", "eager", "checkpoint", "donated", "devices", "split", "x64")
+_WHOLE = ("vmap", "scan")
 OUTPUTS_IN_PLACE = {"loss": 0, "z_loss": 1, "third": 2}
 
 # So many different tokens and logits there are in what is large; the reference computes equal ones once.
@@ -32,7 +35,8 @@ class Calls:
     Attributes:
       way: how they are made.
       cases: their inputs: as the cell says; then with other numbers of the same kind, nothing masked or special, so
-        that one feature does not hide what another does wrong.
+        that one feature does not hide what another does wrong; and of confident tokens, whose losses are tiny, where
+        nothing is added to these.
       directions: of their derivatives.
     """
 
@@ -56,6 +60,8 @@ def calls(cell: Cell, seed: int, outputs: tuple[str, ...]) -> Calls:
     if way.is_mapped:
         second = _differing(way, first, second)
     cases = (first, second)
+    if not _adds(cell, way):
+        cases += (_confident(cell, generator(seed * 2**32 + digest + 4)),)
     directions = tuple(
         _directions(cell, way, case, generator(digest + 2 + number), outputs) for number, case in enumerate(cases)
     )
@@ -68,13 +74,38 @@ def way_of(cell: Cell) -> Way:
     return Way(cell["transform"], cell["derivative"], cell["given"], forms)
 
 
-def _calm(cell: Cell, rng: np.random.Generator) -> Case:
+def _calm(cell: Cell, rng: np.random.Generator, place: str = "") -> Case:
     """Nothing masked, special or out of range; every token counts."""
-    place = "any sum" if cell["targets"] == "dense bool" else "any sum" if is_dense(cell["targets"]) else "random"
+    place = place or ("any sum" if is_dense(cell["targets"]) else "random")
     weighing = cell["weighing"] if cell["weighing"] in (ABSENT, "negative") else "ordinary"
     changed = {"masks": "none", "special": "none", "place": place, "weighing": weighing}
     spread = {"spread": "normal"} if cell["spread"] == "offset" else {}
     return _case({**cell, **changed, **spread}, rng)
+
+
+def _adds(cell: Cell, way: Way) -> bool:
+    """Whether something that cannot be 0 in another call hides the loss of a confident token, or there is none."""
+    if 0 in shape_of(cell["batch"]) or cell["logit_softcap"] == "small" or way.transform not in (*_ONE_BY_ONE, *_WHOLE):
+        return True
+    scalars = [name for name in ("label_smoothing", "z_loss") if cell[name] not in (ABSENT, "0")]
+    return any(cell[f"{name} form"] != "traced" or way.transform in _WHOLE for name in scalars)
+
+
+def _confident(cell: Cell, rng: np.random.Generator) -> Case:
+    """The target's logit is 10, 20 or 40 above all others; equal tokens stay equal."""
+    place = "one-hot" if is_dense(cell["targets"]) else "random"
+    case = _calm({**cell, "spread": "normal"}, rng, place)
+    targets = case.inputs["targets"]
+    number = np.argmax(targets, axis=-1) if targets.ndim == case.logits.ndim else targets.astype(np.int64)
+    is_target = np.arange(case.logits.shape[-1]) == number[..., None]
+    logits = case.logits.astype(np.float64)
+    led = np.max(logits, axis=-1, keepdims=True) + np.array([10.0, 20.0, 40.0])[number % 3][..., None]
+    nothing = {
+        argument: 0.0
+        for name, argument in SCALARS.items()
+        if name != "factor" and case.inputs.get(argument) is not None
+    }
+    return case.with_inputs(logits=np.where(is_target, led, logits).astype(case.logits.dtype), **nothing)
 
 
 def _differing(way: Way, first: Case, second: Case) -> Case:

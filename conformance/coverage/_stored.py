@@ -4,16 +4,21 @@ import functools
 import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TypeAlias
 
 from lossproof.conformance._command import replace_file
 from lossproof.conformance.coverage import _batches
 from lossproof.conformance.coverage._arrays import Model, covering_array
-from lossproof.conformance.coverage._model import AXES, CORE, RULES, Cell, Rule
+from lossproof.conformance.coverage._model import AXES, CORE, RULES, Cell, Rule, tokens
 
 ROWS = "rows.json"
+
+# Two values, each as (axis, value).
+Pair: TypeAlias = tuple[tuple[str, str], tuple[str, str]]
 
 
 @functools.cache
@@ -40,17 +45,20 @@ def triples(function: str) -> Iterator[Cell]:
     rng = random.Random(0)  # noqa: S311  no secret
     axes = list(itertools.combinations([[model.number(n, v) for v in model.axes[n]] for n in model.names], 3))
     rng.shuffle(axes)
-    met: set[tuple[int, ...]] = set()
+    seen: set[tuple[int, ...]] = set()
     for values in axes:
         for combination in itertools.product(*values):
-            if combination in met:
+            if combination in seen:
                 continue
             order = list(range(len(model.names)))
             rng.shuffle(order)
             row = model.completed(model.partial(combination), order)
             if row is not None:
-                met.update(itertools.combinations(model.numbers(row), 3))
-                yield model.cell(row)
+                cell = model.cell(row)
+                together = itertools.combinations(model.numbers(row), 3)
+                batch = model.number("batch", cell["batch"])
+                seen.update(together if tokens(cell["batch"]) else (c for c in together if batch in c))
+                yield cell
 
 
 @functools.cache
@@ -69,8 +77,18 @@ def stored_batches() -> tuple[Cell, ...]:
     )
 
 
-def pairs(cells: Iterable[Cell]) -> set[tuple[tuple[str, str], tuple[str, str]]]:
-    """The pairs of values that cells have, each value as (axis, value)."""
+def pairs(cells: Iterable[Cell]) -> set[Pair]:
+    """The pairs of values that cells tell of; without tokens, those with that batch."""
+    return {
+        pair
+        for cell in cells
+        for pair in _together([cell])
+        if tokens(cell["batch"]) or ("batch", cell["batch"]) in pair
+    }
+
+
+def _together(cells: Iterable[Cell]) -> set[Pair]:
+    """The pairs of values that cells have."""
     return {pair for cell in cells for pair in itertools.combinations(((name, cell[name]) for name in AXES), 2)}
 
 
@@ -79,7 +97,9 @@ def written(path: Path) -> None:
     names = list(AXES)
     content: dict[str, object] = {"axes": {name: list(values) for name, values in AXES.items()}}
     for level, axes in (("smoke", CORE), ("standard", AXES)):
-        content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in _with_all_pairs(axes, RULES)]
+        cells: list[Cell] = [*_with_all_pairs(axes, RULES)]
+        cells = _needed(cells + _with_tokens(axes, cells))
+        content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in cells]
     batches = _with_all_pairs(_batches.AXES, _batches.RULES)
     indices = [[values.index(cell[name]) for name, values in _batches.AXES.items()] for cell in batches]
     content["batches"] = {"axes": {name: list(values) for name, values in _batches.AXES.items()}, "rows": indices}
@@ -90,6 +110,26 @@ def written(path: Path) -> None:
 def _with_all_pairs(axes: Mapping[str, Sequence[str]], rules: Sequence[Rule]) -> list[dict[str, str]]:
     model = Model(axes, rules)
     return covering_array(model, model.possible(2))
+
+
+def _with_tokens(axes: Mapping[str, Sequence[str]], cells: Sequence[Cell]) -> list[dict[str, str]]:
+    """More cells, for the pairs that these have in empty batches alone."""
+    model = Model({**axes, "batch": [batch for batch in axes["batch"] if tokens(batch)]})
+    untold = _together(cells) - pairs(cells)
+    missing = sorted(tuple(sorted(model.number(*value) for value in pair)) for pair in untold)
+    order = range(len(model.names))
+    return covering_array(model, [pair for pair in missing if model.completed(model.partial(pair), order)])
+
+
+def _needed(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells without those whose pairs all have others, too: they tell of fewer than was thought."""
+    counts = Counter(pair for cell in cells for pair in pairs([cell]))
+    needless = []
+    for cell in sorted(cells, key=lambda cell: len(pairs([cell]))):
+        if all(counts[pair] > 1 for pair in pairs([cell])):
+            counts.subtract(pairs([cell]))
+            needless.append(cell)
+    return [cell for cell in cells if cell not in needless]
 
 
 def _laid_out(value: object) -> str:

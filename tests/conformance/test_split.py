@@ -157,12 +157,12 @@ def test_devices_have_the_classes_in_the_order_of_the_names():
         )
 
     target = function_target("mine", token_cross_entropy)
-    case = make(TOKEN, "float32", [np.arange(16.0)] * 2, [0, 15])
+    case = make(TOKEN, "float32", [np.arange(24.0)] * 2, [0, 23])
     for split in EVERY:
         for is_inside in (True, False):
             values, gradients = target.split(case, unit_cotangents(case), Split(split.sizes, is_inside))
             assert values["loss"].tolist() == [[0.0, 0.0]] * split.devices
-            assert gradients["logits"].shape == (2, 16)
+            assert gradients["logits"].shape == (2, 24)
 
 
 def test_devices_that_disagree_are_a_violation():
