@@ -6,12 +6,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from lossproof import reference
 from lossproof.conformance import Result
 from lossproof.conformance._covered import FLOOR, covered, too_little
 from lossproof.conformance.coverage import AXES, broken_rule
 from lossproof.conformance.coverage._arrays import Model, covering_array, met
 from lossproof.conformance.coverage._batches import AXES as BATCH_AXES, RULES as BATCH_RULES
-from lossproof.conformance.coverage._cases import calls
+from lossproof.conformance.coverage._cases import calls, exact_case
 from lossproof.conformance.coverage._model import CORE, Rule
 from lossproof.conformance.coverage._stored import pairs, stored, stored_batches, written
 
@@ -45,6 +46,39 @@ def test_standard_has_as_many_pairs_as_are_possible():
     cells = stored("standard")
     assert all(broken_rule(cell) is None for cell in cells)
     assert len(met(Model(AXES), cells, 2)) == PAIRS
+    assert len(pairs(cells)) == PAIRS  # none of them in empty batches alone
+
+
+def test_an_empty_batch_tells_of_itself_alone():
+    """Fails when what meets where there is nothing to compare counts as looked at."""
+    cell = {axis: values[0] for axis, values in AXES.items()}
+    empty = pairs([{**cell, "batch": "0x3"}])
+    assert len(pairs([cell])) == len(AXES) * (len(AXES) - 1) // 2
+    assert len(empty) == len(AXES) - 1
+    assert all(("batch", "0x3") in pair for pair in empty)
+
+
+@pytest.mark.parametrize("function", ["token", "weighted", "dense"])
+def test_a_cell_has_a_call_of_confident_tokens_unless_something_hides_their_losses(function):
+    """Fails when accuracy where losses are tiny is a matter of luck, or a call claims what it cannot tell."""
+    outputs = ("loss", "z_loss", "log_z")
+    told = 0
+    for cell in (cell for cell in stored("standard") if cell["function"] == function):
+        asked = calls(cell, 0, outputs)
+        if len(asked.cases) == 2:
+            continue
+        told += 1
+        case = exact_case(asked.cases[2]).with_inputs(weights=None, loss_normalizing_factor=None)
+        losses = reference.token_cross_entropy(
+            case.logits, case.inputs["targets"], logit_softcap=case.softcap
+        ).loss.values
+        assert not case.inputs.get("label_smoothing") and not case.inputs.get("z_loss")
+        assert 0 <= float(max(loss.float_pair()[0] for loss in losses)) < case.logits.shape[-1] * 5e-5
+    assert told >= (3 if function == "dense" else 10)
+    plain = {axis: values[0] for axis, values in AXES.items()}
+    for hides in ({"label_smoothing": "0.5"}, {"z_loss": "0.5"}, {"logit_softcap": "small"}, {"batch": "0x3"}):
+        forms = {f"{name} form": "float" for name in hides if f"{name} form" in AXES}
+        assert len(calls({**plain, **hides, **forms}, 0, outputs).cases) == 2, hides
 
 
 @pytest.mark.thorough
@@ -80,7 +114,7 @@ def test_every_value_of_every_axis_makes_calls_of_its_own():
 
 
 def _differ(ours, its):
-    return any(_frozen(a.inputs) != _frozen(b.inputs) for a, b in zip(ours, its, strict=True))
+    return [_frozen(case.inputs) for case in ours] != [_frozen(case.inputs) for case in its]
 
 
 def _frozen(inputs):
