@@ -46,12 +46,34 @@ def by_z_loss(run: Run) -> None:
 
 @check("gradients.label_smoothing", "GRAD-4", "DIFF-14", functions=[TOKEN, WEIGHTED])
 def by_label_smoothing(run: Run) -> None:
-    """Inside (0, 1), also where e / (V - 1) is tiny, and infinite at its ends."""
+    """Inside (0, 1), also where e / (V - 1) is tiny, and infinite at its ends; there and inside with masked classes."""
     run.require(outputs=["loss"], arguments=["label_smoothing"])
     run.require_scalar_derivatives()
+
+    def examine(case: Case) -> None:
+        run.check_gradients(case, ["label_smoothing"])
+
     for smoothing, share in ((True, 0.6), (2.0**-100, 0.2), (0.0, 0.2), (1.0, 0.2)):
-        options = Options(smoothing=smoothing)
-        run.explore(run.cases(options), lambda case: run.check_gradients(case, ["label_smoothing"]), share)
+        run.explore(run.cases(Options(smoothing=smoothing)), examine, share)
+    for smoothing, masked in ((True, _other_masked), (0.0, _other_masked), (1.0, _other_masked), (1.0, _target_masked)):
+        run.explore(run.cases(Options(smoothing=smoothing), shapes=SMALL).map(masked), examine, 0.1)
+
+
+def _other_masked(case: Case) -> Case:
+    """A class besides the target of each token is -inf: the slope is infinite, whatever it outweighs."""
+    targets = case.inputs["targets"]
+    return _with_minus_inf(case, (targets + 1) % case.logits.shape[-1])
+
+
+def _target_masked(case: Case) -> Case:
+    return _with_minus_inf(case, case.inputs["targets"])
+
+
+def _with_minus_inf(case: Case, column: Array) -> Case:
+    if case.logits.shape[-1] == 1:
+        return case
+    is_masked = np.arange(case.logits.shape[-1]) == np.asarray(column)[..., None]
+    return case.with_inputs(logits=np.where(is_masked, -np.inf, case.logits).astype(case.logits.dtype))
 
 
 @check("gradients.factor", "GRAD-5", functions=[WEIGHTED])
