@@ -24,9 +24,9 @@ SHAPE, SINGLES = ((4, 16),), ((4, 8),)  # the second: one class for each of 8 de
 CLASSES = ((4, 24),)  # for 8 devices or for 3
 SEEDS = st.integers(0, 2**16)
 
-# Each is one more program to compile: smoke makes do with the first, types but float32 with the second, as the cells of
-# the model have the first with all types. The order of two axes, and numbers that are no power of 2, are SPLIT-5's
-# business alone.
+# Each is one more program to compile: smoke makes do with the first, bfloat16 with the second; other types are the
+# business of the model's cells, which have the first. The order of two axes, and numbers that are no power of 2, are
+# SPLIT-5's alone.
 SPLITS = (Split((4,)), Split((8,)))
 EVERY = (Split((2, 4)), Split((4, 2)), Split((3,)), Split((1,)))
 
@@ -60,7 +60,7 @@ def _judged(run: Run, split: Split, case: Case, arguments: Sequence[str] = ("log
     run.judge_gradients(case, gradients, arguments, cotangents, "A")
 
 
-@check("split.values", "SPLIT-1", is_quick=False)
+@check("split.values", "SPLIT-1", dtypes=ONE, is_quick=False)
 def values(run: Run) -> None:
     """Every output, with everything in play, and of confident tokens."""
     for split in _splits(run):
@@ -72,7 +72,7 @@ def values(run: Run) -> None:
         run.explore(run.cases(shapes=SHAPE, kinds=["confident"], magnitudes=(10.0, 40.0)), examine, 0.3)
 
 
-@check("split.further_results", "SPLIT-1", functions=[TOKEN])
+@check("split.further_results", "SPLIT-1", functions=[TOKEN], dtypes=TWO)
 def further(run: Run) -> None:
     """With every further result, the largest logit on two devices; with a soft-cap and smoothing over all V classes but
     for float32.
@@ -118,7 +118,7 @@ def _on_edges(case: Case, seed: int, split: Split) -> Case:
     return case.with_inputs(targets=targets.astype(np.int32))
 
 
-@check("split.targets", "SPLIT-2", functions=HARD, dtypes=TWO, is_quick=False)
+@check("split.targets", "SPLIT-2", functions=HARD, dtypes=ONE, is_quick=False)
 def targets(run: Run) -> None:
     """The first and the last class of each device; numbers that are no class, or not one of a device's own."""
     for split in _splits(run):
@@ -128,7 +128,7 @@ def targets(run: Run) -> None:
             run.explore(strategy, partial(_judged, run, split), 0.5)
 
 
-@check("split.derivatives", "SPLIT-3", is_quick=False)
+@check("split.derivatives", "SPLIT-3", dtypes=ONE, is_quick=False)
 def derivatives(run: Run) -> None:
     """By every argument, for random cotangents; of each device's own call, and of the function of whole arrays."""
     run.require(outputs=["loss"], arguments=["axis_name"])
@@ -148,7 +148,7 @@ def derivatives(run: Run) -> None:
         run.explore(st.tuples(run.cases(run.everything, shapes=SHAPE), SEEDS), examine, 0.4)
 
 
-@check("split.special_values", "SPLIT-4", dtypes=TWO, is_quick=False)
+@check("split.special_values", "SPLIT-4", dtypes=ONE, is_quick=False)
 def special_values(run: Run) -> None:
     """Devices without a class that is not masked, the first one too; NaN and inf on one device; excluded tokens."""
     options = Options(z_loss=run.has("z_loss"), weights=run.has("weights"))

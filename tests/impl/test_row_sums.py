@@ -50,6 +50,13 @@ def shares(actual, exact, bound):
     return np.divide(error, bound[~special], out=np.zeros_like(error), where=error > 0)
 
 
+def differentiated(program, ones, x):
+    """Values, and the gradient of loss and z_loss."""
+    values, pull_back = jax.vjp(program, x)
+    cotangents = jax.tree.map(jnp.zeros_like, values)._replace(loss=ones, z_loss=ones)
+    return values, pull_back(cotangents)[0]
+
+
 def ways():
     """Implementation, type and scalars; the plain passes take float16 as bfloat16, and float64 as float32."""
     for implementation in (None, "xla"):
@@ -71,9 +78,10 @@ def test_values_and_gradients_are_within_the_bound(count, classes, dtype, scalar
     with jax.enable_x64(dtype == "float64"):
         x, targets = logits_of(count, classes, dtype)
         program = jax.jit(lambda x: token_cross_entropy(x, targets, **scalars, implementation=implementation))
-        values = program(x)
-        ones = jnp.ones_like(values.loss)
-        (gradient,) = jax.jit(lambda x: jax.vjp(lambda x: program(x)[:2], x)[1]((ones, ones)))(x)
+        ones = jnp.ones(count, "float64" if dtype == "float64" else "float32")
+        values, gradient = jax.jit(lambda x: differentiated(program, ones, x))(x)
+        if implementation is None and dtype in ("float32", "bfloat16"):  # more programs for more types say the same
+            values = program(x)
     logits = np.asarray(x)
     exact = oracle.token_cross_entropy(logits, targets, **scalars)
     bounds = Bounds(Call("token_cross_entropy", {"logits": logits, "targets": targets, **scalars}))
