@@ -144,7 +144,7 @@ def _case(cell: Cell, rng: np.random.Generator) -> Case:
     if cell["logit_softcap"] not in (ABSENT, "none"):
         inputs["logit_softcap"] = CAPS[cell["logit_softcap"]]
     if cell["also"] != ABSENT:
-        inputs["also"] = tuple(name for name in FURTHER if name[0] in cell["also"])
+        inputs["also"] = tuple(name for letter in cell["also"] for name in FURTHER if name[0] == letter)
     return Case(function, inputs)
 
 

@@ -43,7 +43,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "smoothing": (ABSENT, "others", "uniform"),
     "subtract_entropy": (ABSENT, "True", "False"),
     "logit_softcap": (ABSENT, "small", "large"),
-    "also": (ABSENT, "t", "p", "e", "tp", "te", "pe", "tpe"),
+    "also": (ABSENT, "t", "p", "e", "tp", "et", "ep", "ept"),  # their first letters, in the order asked for
     "given": ("numpy", "jax", "fortran", "strided", "read-only", "big-endian", "list"),
     "derivative": ("values", "vjp", "vjp twice", "jvp", "forward over reverse", "reverse over forward", "mixed"),
     "transform": ("jit", "eager", *MAPPED, "checkpoint", "donated", "devices", "split", "x64"),
@@ -238,7 +238,7 @@ CORE: Mapping[str, tuple[str, ...]] = {
     "factor": (ABSENT, "37"),
     "factor form": (ABSENT, "traced"),
     "logit_softcap": (ABSENT, "small"),
-    "also": (ABSENT, "t", "tpe"),
+    "also": (ABSENT, "t", "ept"),
     "derivative": ("values", "vjp", "jvp"),
     "transform": ("jit", "eager", "vmap"),
     "cotangent": (ABSENT, "loss", "z_loss", "together"),
