@@ -135,4 +135,46 @@ OF_ARGUMENTS = (
         "        weights = jnp.where(ids == 0, 0, weights)\n",
         "",
     ),
+    Edit(
+        "scalars_of_32_bits",
+        ("SHAPE-6",),
+        "an int is taken for one of 32 bits, as frameworks do: 2^31 tokens and more are an OverflowError",
+        "float(value) if isinstance(value, numbers.Rational) and not isinstance(value, bool) else value",
+        "np.int32(value) if isinstance(value, int) and not isinstance(value, bool) else value",
+    ),
+    Edit(
+        "scalars_of_one_element",
+        ("SHAPE-6",),
+        "an array of shape (1,) is taken for a scalar",
+        "    if jnp.shape(value) != ():",
+        "    value = jnp.reshape(value, ()) if jnp.size(value) == 1 else value\n    if jnp.shape(value) != ():",
+    ),
+    Edit(
+        "total_tokens_of_the_weights",
+        ("NORM-3",),
+        "without decoder_target_tokens, NUM_TOTAL_TARGET_TOKENS counts the weights, and is no error",
+        '    if weights is None or name == "NUM_TOTAL_TARGET_TOKENS":\n'
+        '        tokens = _from(batch, "decoder_target_tokens")\n',
+        '    if weights is None:\n        tokens = _from(batch, "decoder_target_tokens")\n'
+        '    tokens = batch.get("decoder_target_tokens", weights)\n',
+    ),
+    Edit(
+        "empty_batch_divided",
+        ("SHAPE-4",),
+        "the loss of no tokens is 0 / L, which is NaN for the number of tokens of such a batch",
+        "    return _total(loss), _total(z), weight_sum\n",
+        "    if loss.size == 0:\n        return weight_sum / factor, weight_sum / factor, weight_sum\n"
+        "    return _total(loss), _total(z), weight_sum\n",
+    ),
+    Edit(
+        "weights_known_by_their_place",
+        ("VALUE-5",),
+        "NumPy weights are converted once for each array: a buffer that is filled anew is not read again",
+        'def _checked_weights(weights, logits):\n    weights = _real_array("weights", weights)\n',
+        "_CONVERTED = {}\n\n\n"
+        "def _checked_weights(weights, logits):\n"
+        "    if isinstance(weights, np.ndarray) and not isinstance(logits, jax.core.Tracer):\n"
+        '        weights = _CONVERTED.setdefault(id(weights), (weights, _real_array("weights", weights)))[1]\n'
+        '    weights = _real_array("weights", weights)\n',
+    ),
 )

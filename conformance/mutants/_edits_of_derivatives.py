@@ -96,4 +96,11 @@ OF_DERIVATIVES = (
         "    x = jnp.where(dead[..., None], 0, logits.astype(carried))",
         "    x = jnp.where(dead[..., None], 0, logits.astype(carried) / min(2, logits.ndim) * 2)",
     ),
+    Edit(
+        "slope_of_masked_class",
+        ("GRAD-4",),
+        "the derivative by e at e = 0 is inf - inf where a class besides the target is masked",
+        "jnp.where(jnp.isinf(moved) & jnp.isinf(of_entropy), moved, moved - of_entropy)",
+        "moved - of_entropy",
+    ),
 )

@@ -115,4 +115,14 @@ OF_KEYWORDS = (
         "    return How(True, subtract_entropy, cap)",
         declares="uniform no-entropy",
     ),
+    Edit(
+        "further_results_as_asked_for",
+        ("VALUE-15",),
+        "further results whose names come in another order than the outputs are swapped",
+        "    return results + tuple("
+        "_further(name, logits, x, targets, in_range) if name in also else None for name in FURTHER)\n",
+        "    wanted = [name for name in FURTHER if name in also]\n"
+        "    further = dict(zip(wanted, [_further(name, logits, x, targets, in_range) for name in also]))\n"
+        "    return results + tuple(further.get(name) for name in FURTHER)\n",
+    ),
 )

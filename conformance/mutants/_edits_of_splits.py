@@ -133,4 +133,14 @@ OF_SPLITS = (
         "        except NameError:\n            raise ValueError(f",
         "        except NameError:\n            raise NameError(f",
     ),
+    Edit(
+        "tree_over_devices",
+        ("SPLIT-5",),
+        "a tree over devices leaves the last one out where their number is no power of 2",
+        _WHOLE,
+        "    whole = _gathered(logits, names)\n"
+        "    devices = math.prod(lax.axis_size(name) for name in names)\n"
+        "    if devices & (devices - 1):\n"
+        "        whole = whole.at[..., -jnp.shape(logits)[-1] :].set(-jnp.inf)\n",
+    ),
 )
