@@ -123,8 +123,10 @@ def test_a_buffer_that_is_filled_anew_is_read_anew(loaded, given):
         for line in ("pass", "logits = kept.setdefault(id(logits), (logits, jnp.array(logits)))[1]")
     )
     assert sound.compared["loss"] > 1
-    assert sound.deviations == ()
-    assert {deviation.subject for deviation in keeps.deviations} == {"loss"}
+    wrong, kept = (
+        {deviation.subject for deviation in each.deviations if not deviation.is_small} for each in (sound, keeps)
+    )
+    assert (wrong, kept) == (set(), {"loss"})  # confident tokens have lost digits, here as in most losses
 
 
 @pytest.mark.parametrize(
