@@ -88,4 +88,5 @@ UNSEEN = (
     "weights_constant_with_dense_targets_softcap",
     "logits_constant_with_softcap_partial_block",
     "z_sign_lost_with_several_devices_softcap",
+    "smoothing_constant_with_uniform_smoothing_many_tokens",  # a meeting of three
 )
