@@ -59,7 +59,7 @@ def calls(cell: Cell, seed: int, outputs: tuple[str, ...]) -> Calls:
     second = _calm(cell, generator(seed * 2**32 + digest + 1))
     if way.is_mapped:
         second = _differing(way, first, second)
-    cases = (first, second)
+    cases: tuple[Case, ...] = (first, second)
     if not _adds(cell, way):
         cases += (_confident(cell, generator(seed * 2**32 + digest + 4)),)
     directions = tuple(

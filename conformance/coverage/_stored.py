@@ -98,7 +98,7 @@ def written(path: Path) -> None:
     content: dict[str, object] = {"axes": {name: list(values) for name, values in AXES.items()}}
     for level, axes in (("smoke", CORE), ("standard", AXES)):
         cells: list[Cell] = [*_with_all_pairs(axes, RULES)]
-        cells = _needed(cells + _with_tokens(axes, cells))
+        cells = _needed([*cells, *_with_tokens(axes, cells)])
         content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in cells]
     batches = _with_all_pairs(_batches.AXES, _batches.RULES)
     indices = [[values.index(cell[name]) for name, values in _batches.AXES.items()] for cell in batches]
