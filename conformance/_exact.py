@@ -59,11 +59,12 @@ def as_pairs(answer: Enclosure | EnclosureArray) -> Exact:
     shape = answer.shape if isinstance(answer, EnclosureArray) else ()
     elements: Sequence[Enclosure] = answer.values if isinstance(answer, EnclosureArray) else (answer,)
     # Entries that are alike are one object.
-    found = {key: element.float_pair() for key, element in {id(element): element for element in elements}.items()}
-    pairs = [found[id(element)] for element in elements]
-    high = np.array([pair[0] for pair in pairs], np.float64).reshape(shape)
-    low = np.array([pair[1] for pair in pairs], np.float64).reshape(shape)
-    return Exact(high, low)
+    keys = list(map(id, elements))
+    distinct = dict(zip(keys, elements, strict=True))
+    number = dict(zip(distinct, range(len(distinct)), strict=True))
+    kinds = np.fromiter(map(number.__getitem__, keys), np.intp, len(keys)).reshape(shape)
+    high, low = np.array([element.float_pair() for element in distinct.values()], np.float64).reshape(-1, 2).T
+    return Exact(high[kinds], low[kinds])
 
 
 def dot(gradient: Exact, vector: Array) -> float:

@@ -1,5 +1,6 @@
 """Things that are alike: what is computed for one holds for all, and sums count it as often as it is there."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -41,15 +42,12 @@ def kinds_of(*features: Iterable[Hashable]) -> Kinds:
       >>> kinds_of([2.5, 0, 2.5, 2.5], [False, False, False, True])
       Kinds(of=[0, 1, 0, 2], first=[0, 1, 3], counts=[2, 1, 1])
     """
-    kinds: dict[tuple[Hashable, ...], int] = {}
-    of: list[int] = []
-    first: list[int] = []
-    counts: list[int] = []
-    for i, alike in enumerate(zip(*features, strict=True)):
-        kind = kinds.setdefault(alike, len(first))
-        if kind == len(first):
-            first.append(i)
-            counts.append(0)
-        of.append(kind)
-        counts[kind] += 1
-    return Kinds(of, first, counts)
+    things = list(zip(*features, strict=True))
+    counts = Counter(things)  # in the order in which they come
+    number = dict(zip(counts, range(len(counts)), strict=True))
+    place = dict(zip(reversed(things), reversed(range(len(things))), strict=True))  # the first is written last
+    return Kinds(
+        of=list(map(number.__getitem__, things)),
+        first=list(map(place.__getitem__, counts)),
+        counts=list(counts.values()),
+    )

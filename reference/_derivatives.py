@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from itertools import chain
 from typing import Any, NamedTuple
 
 from lossproof.reference._alike import Kinds
@@ -296,7 +297,7 @@ def token_cotangents(cotangents: Mapping[str, Any], name: str, shape: tuple[int,
 
 def stacked(shape: tuple[int, ...], rows: list[tuple[Enclosure, ...]]) -> EnclosureArray:
     """The rows of an array, one after the other."""
-    return EnclosureArray(shape, tuple(element for row in rows for element in row))
+    return EnclosureArray(shape, tuple(chain.from_iterable(rows)))
 
 
 def _dense_targets_gradient(

@@ -154,7 +154,7 @@ def refine(evaluate: Callable[[], Sequence[Interval | float]], digits: int) -> t
         results = (
             [old if id(old) in tight else fresh for old, fresh in zip(results, new, strict=True)] if results else new
         )
-        distinct = {id(result): result for result in results}
+        distinct = dict(zip(map(id, results), results, strict=True))
         tight = {key for key, result in distinct.items() if result.is_tight(digits)}
         if len(tight) == len(distinct):
             break
@@ -175,8 +175,9 @@ def refine_rows(
 
 
 def _enclosures(elements: Sequence[Interval | float]) -> list[Enclosure]:
-    made = {key: _enclosure(element) for key, element in {id(element): element for element in elements}.items()}
-    return [made[id(element)] for element in elements]
+    keys = list(map(id, elements))
+    made = {key: _enclosure(element) for key, element in dict(zip(keys, elements, strict=True)).items()}
+    return list(map(made.__getitem__, keys))
 
 
 def _enclosure(element: Interval | float) -> Enclosure:

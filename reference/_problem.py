@@ -23,7 +23,7 @@ from lossproof.reference._inputs import (
     is_floating,
 )
 from lossproof.reference._interval import current_precision, exact
-from lossproof.reference._row import Value, first_maximum, make_row
+from lossproof.reference._row import Value, first_maximum, make_row, only
 from lossproof.reference._token import Convention, DenseTarget, HardTarget, Target, Token
 
 P = TypeVar("P", bound="Problem")
@@ -81,7 +81,7 @@ class Problem(abc.ABC):
 
     def _target_row(self, i: int) -> Sequence[Real]:
         """For each class, its weight q_j if targets are dense, else whether it is the target."""
-        return self.targets.row(i) if self.is_dense else [j == self.targets.values[i] for j in range(self.classes)]
+        return self.targets.row(i) if self.is_dense else only(int(self.targets.values[i]), self.classes)
 
     @property
     def distinct_classes(self) -> int:

@@ -53,8 +53,15 @@ class Row:
 
 def first_maximum(logits: Sequence[Real]) -> list[bool]:
     """For each class, whether it is the first maximum."""
-    top = logits.index(max(logits))
-    return [j == top for j in range(len(logits))]
+    return only(logits.index(max(logits)), len(logits))
+
+
+def only(place: int, length: int) -> list[bool]:
+    """True at one place, if the row has it, and False elsewhere."""
+    row = [False] * length
+    if 0 <= place < length:
+        row[place] = True
+    return row
 
 
 def make_row(logits: Sequence[Real], classes: Kinds, softcap: Real | None = None) -> Row:
