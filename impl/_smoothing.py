@@ -49,8 +49,9 @@ def traced_smoothing(label_smoothing: Array, form: Form, classes: int) -> Smooth
     zero = jnp.zeros_like(label_smoothing)
     if classes == 1:
         return Smoothing(label_smoothing, jnp.where(valid, 1.0, jnp.nan).astype(zero.dtype), zero, zero)  # [STATE-6]
-    off = label_smoothing / receivers(form, classes)
-    on = jnp.where(valid, 1.0 - label_smoothing, jnp.nan)  # [SHAPE-5]
+    spread = jnp.where(valid, label_smoothing, jnp.nan)  # [SHAPE-5]
+    off = spread / receivers(form, classes)
+    on = 1.0 - spread
     if form.smoothing == "uniform":
         on = on + off
     if not form.subtract_entropy:

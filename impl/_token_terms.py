@@ -82,8 +82,10 @@ def _terms(form: Form, inputs: Inputs, row: SoftmaxRow) -> TokenCrossEntropy:
     else:
         loss = _class_targets.token_loss(inputs.smoothing, row, number_of_classes(form, inputs.logits))
         log_probability = _class_targets.log_probability(row)
+    # [STATE-2] An infinite loss outweighs a z that only overflows; no inf - inf is formed.
+    outweighed = jnp.isinf(loss) & jnp.isinf(z)
     values = TokenCrossEntropy(
-        loss + z,
+        loss + jnp.where(outweighed, 0.0, z),
         z,
         row.log_z,
         target_log_probability=log_probability if "target_log_probability" in form.also else None,

@@ -1,5 +1,7 @@
 """Infinite, NaN and huge inputs, one class, and coefficients that are not numbers."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -185,10 +187,27 @@ def test_an_undefined_weight_or_coefficient_is_nan_for_its_own_tokens(bad):
 
 
 def test_a_traced_label_smoothing_out_of_range_is_nan_for_counted_tokens():
-    """Breaks if a schedule that leaves [0, 1] goes unnoticed (SHAPE-5)."""
-    function = jax.jit(lambda e: token_cross_entropy(np.ones((2, 3), np.float32), [0, 3], label_smoothing=e).loss)
-    for e in (-0.1, 1.1, NAN, INF):
-        np.testing.assert_array_equal(function(e), [NAN, 0])
+    """Breaks if a schedule that leaves [0, 1] goes unnoticed, or in the loss alone (SHAPE-5)."""
+
+    def loss(x, e, **keywords):
+        return token_cross_entropy(x, [0, 3], label_smoothing=e, **keywords).loss
+
+    x = np.ones((2, 3), np.float32)
+    for keywords in ({}, {"smoothing": "uniform"}, {"subtract_entropy": False}):
+        function = jax.jit(partial(loss, **keywords))
+        gradient = jax.jit(jax.grad(lambda x, e, keywords=keywords: loss(x, e, **keywords).sum()))
+        for e in (-0.1, 1.1, NAN, INF):
+            np.testing.assert_array_equal(function(x, e), [NAN, 0])
+            np.testing.assert_array_equal(gradient(x, e), [[NAN] * 3, [0] * 3])
+
+
+@pytest.mark.parametrize("targets", [np.array([1]), f32([0.0, 1.0])], ids=["hard", "dense"])
+def test_an_infinite_loss_outweighs_a_negative_z_that_overflows(targets):
+    """Breaks if inf - inf makes a NaN of a masked target beside a huge logit (STATE-2, STATE-4)."""
+    x = f32([2.0**127, -INF])
+    for function in (token_cross_entropy, jax.jit(token_cross_entropy)):
+        found = function(x, targets, z_loss=-0.5)
+        assert (found.loss, found.z_loss) == (INF, -INF)
 
 
 def test_a_gradient_that_is_not_wanted_leaves_the_others_finite():
