@@ -67,7 +67,7 @@ def compute_weighted_cross_entropy(
     in_range = _in_range(logits, targets)
     _, raw, _, _ = _tokens(lax.stop_gradient(logits), targets, e, k, ~in_range, how)
     dead = ~in_range | ((weights == 0) & ~jnp.isfinite(lax.stop_gradient(raw)))
-    _, loss, z, _ = _tokens(logits, targets, e, k, dead, how)
+    _, loss, z, _ = _tokens(logits, targets, e, k, dead, how, weights == 0)
     counted = jnp.where(in_range, weights, 0)
     loss, z = (jnp.where(dead, 0, _contribution(counted, factor, loss, value)) for value in (loss, z))
     weight_sum = _total(counted)
@@ -119,10 +119,11 @@ class How(NamedTuple):
     cap: float | None
 
 
-def _tokens(logits, targets, e, k, dead, how):
+def _tokens(logits, targets, e, k, dead, how, weightless=False):
     """The logits behind the soft-cap, and the loss, z and log_z of each token, from logits that are 0 where it is
-    dead.
+    dead. By e and k weightless tokens have no slopes: these may be infinite.
     """
+    k = jnp.where(weightless, lax.stop_gradient(k), k)
     carried = _carried(logits)
     x = jnp.where(dead[..., None], 0, logits.astype(carried))
     x = x if how.cap is None else _capped(x, how.cap)
@@ -131,7 +132,7 @@ def _tokens(logits, targets, e, k, dead, how):
         x = _undefined_unless_finite(x, q)
         return x, *_dense(x, q, k)
     classes = x.shape[-1]
-    known = lax.stop_gradient(e)
+    known, e = lax.stop_gradient(e), jnp.where(weightless, lax.stop_gradient(e), e)
     on, off, entropy = 1.0, 0.0, 0.0
     if classes > 1:
         on, off, entropy = 1 - known, known / (classes - 1), _entropy(known, classes)
@@ -184,14 +185,18 @@ def _in_order(x):
 @jax.custom_jvp
 def _prediction_entropy(x):
     p, gaps = _softmax(x)[0], _gaps(x)
-    return jnp.log1p(_exps(x)[1])[..., 0] + jnp.sum(p * gaps, axis=-1)
+    return jnp.log1p(_exps(x)[1])[..., 0] + jnp.sum(_share(p, gaps), axis=-1)
 
 
 @_prediction_entropy.defjvp
 def _prediction_entropy_jvp(primals, tangents):
     p, gaps = _softmax(primals[0])[0], _gaps(primals[0])
-    mean = jnp.sum(p * gaps, axis=-1, keepdims=True)
-    return _prediction_entropy(*primals), jnp.sum(p * (gaps - mean) * tangents[0], axis=-1)
+    mean = jnp.sum(_share(p, gaps), axis=-1, keepdims=True)
+    return _prediction_entropy(*primals), jnp.sum(_share(p, gaps - mean) * tangents[0], axis=-1)
+
+
+def _share(p, gaps):
+    return jnp.where(p == 0, 0, p * gaps)  # a gap of huge logits is infinite
 
 
 def _gaps(x):
@@ -206,7 +211,9 @@ def _terms(x, q, k):
     shortfall = scale[..., None] * half
     z = (k * lse) * lse
     terms = jnp.where(q == 0, 0, q * shortfall)
-    return (2 * jnp.sum(terms, axis=-1) + (k * (scale * lse)) * lse) / scale, z, lse
+    xent, scaled_z = 2 * jnp.sum(terms, axis=-1), (k * (scale * lse)) * lse
+    # An infinite xent outweighs a z that only overflows.
+    return jnp.where(jnp.isinf(xent) & jnp.isinf(scaled_z), xent, xent + scaled_z) / scale, z, lse
 
 
 def _terms_jvp(primals, tangents):
@@ -219,6 +226,7 @@ def _terms_jvp(primals, tangents):
         lse = _lse(x)[..., None]
         mass = jnp.sum(q, axis=-1, keepdims=True)
         row = (mass - q) * p - q * complement
+        k = jnp.broadcast_to(k, lse.shape[:-1])[..., None]
         z_row = 2 * (k * (lse * p))
         dloss = dloss + jnp.sum((row + z_row) * dx, axis=-1)
         dz = dz + jnp.sum(z_row * dx, axis=-1)
@@ -366,6 +374,7 @@ def _contribution_jvp(primals, tangents):
     return out, _coefficient(weights, factor) * dvalue + by_weight * dweights - _times(out / safe, dfactor)
 
 
+@jax.custom_jvp
 def _total(terms):
     """The sum, with the error of every addition carried along."""
     flat = terms.reshape(-1)
@@ -379,6 +388,11 @@ def _total(terms):
     zero = jnp.zeros((), flat.dtype)
     (high, low), _ = lax.scan(add, (zero, zero), flat)
     return jnp.where(jnp.isfinite(high), high + low, jnp.sum(flat))
+
+
+@_total.defjvp
+def _total_jvp(primals, tangents):
+    return _total(*primals), jnp.sum(tangents[0])  # tangents of any size, infinite ones too
 
 
 def get_loss_normalizing_factor_and_weights(loss_normalizing_factor, batch):

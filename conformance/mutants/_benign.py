@@ -155,8 +155,8 @@ BENIGN = (
         "dot_product",
         (),
         "the terms of the loss are multiplied and added by one dot product, which may fuse the two",
-        "    terms = jnp.where(q == 0, 0, q * shortfall)\n    return (2 * jnp.sum(terms, axis=-1) +",
-        '    terms = jnp.einsum("...v,...v->...", q, jnp.where(q == 0, 0, shortfall))\n    return (2 * terms +',
+        "    terms = jnp.where(q == 0, 0, q * shortfall)\n    xent, scaled_z = 2 * jnp.sum(terms, axis=-1),",
+        '    terms = jnp.einsum("...v,...v->...", q, jnp.where(q == 0, 0, shortfall))\n    xent, scaled_z = 2 * terms,',
         functions=_ROWS,
     ),
     Edit(
@@ -180,8 +180,8 @@ BENIGN = (
         "one_ulp_high",
         (),
         "every loss is rounded up once more, as by a product with 1 + 2 u",
-        "(k * (scale * lse)) * lse) / scale, z, lse",
-        "(k * (scale * lse)) * lse) / scale * (1 + jnp.finfo(x.dtype).eps), z, lse",
+        "xent, xent + scaled_z) / scale, z, lse",
+        "xent, xent + scaled_z) / scale * (1 + jnp.finfo(x.dtype).eps), z, lse",
         functions=_ROWS,
     ),
     Edit(

@@ -51,8 +51,8 @@ OF_DERIVATIVES = (
         "mean_without_denominator",
         ("GRAD-1",),
         "the backward of a mean forgets to divide",
-        "return out, _coefficient(weights, factor) * dvalue",
-        "return out, _coefficient(weights, factor) * safe * dvalue",
+        "_coefficient(weights, factor) * dvalue",
+        "_coefficient(weights, factor) * safe * dvalue",
     ),
     Edit(
         "label_without_gradient",

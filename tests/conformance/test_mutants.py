@@ -269,6 +269,9 @@ def test_a_bad_argument_is_a_usage_error(run, words):
     assert words[-1] in result.output
 
 
+SOME_WEIGHT_0 = {"weights": "float32", "weighing": "zeros"}
+
+
 @pytest.mark.parametrize(
     ("function", "dtype", "values"),
     [
@@ -280,6 +283,10 @@ def test_a_bad_argument_is_a_usage_error(run, words):
         ("weighted", "float16", {"classes": "32128", "special": "nan", "transform": "eager"}),
         # Infinite slopes of tokens whose cotangents have other signs.
         ("token", "float64", {"derivative": "vjp", "cotangent": "together", "label_smoothing": "1", "form": "traced"}),
+        # Nor has a token of weight 0, in forward mode either, where a sum of infinite slopes is one.
+        ("weighted", "float32", {"derivative": "jvp", "label_smoothing": "0", "form": "traced", **SOME_WEIGHT_0}),
+        # A gap between logits may be infinite where the entropy has no part of it.
+        ("token", "float32", {"special": "huge apart", "also": "e", "derivative": "vjp", "cotangent": "further"}),
     ],
 )
 @pytest.mark.usefixtures("as_users_have_it")
