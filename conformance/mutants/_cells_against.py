@@ -14,7 +14,8 @@ from lossproof.conformance._run import Run
 from lossproof.conformance._speaking import broken, charged
 from lossproof.conformance._units import Unit
 from lossproof.conformance.checks import calls
-from lossproof.conformance.coverage._model import Cell
+from lossproof.conformance.coverage._cases import FUNCTIONS
+from lossproof.conformance.coverage._model import AXES, Cell
 from lossproof.conformance.coverage._stored import stored
 from lossproof.conformance.mutants._killers import Killer
 from lossproof.conformance.targets import Unsupported
@@ -30,9 +31,23 @@ def on_cell(unit: Unit, killer: Killer) -> Unit:
     return replace(unit, check=replace(unit.check, body=partial(_wrong_still, killer)))
 
 
-def up_to_first(unit: Unit, found: list[Killer]) -> Unit:
-    """The unit up to the first cell that is wrong, which is noted in `found`."""
-    return replace(unit, check=replace(unit.check, body=partial(_first_wrong, unit.id, found)))
+def up_to_first(unit: Unit, found: list[Killer], hints: Sequence[Cell] = ()) -> Unit:
+    """The unit up to the first cell that is wrong, which is noted in `found`; cells that are like a hint come first."""
+    return replace(unit, check=replace(unit.check, body=partial(_first_wrong, unit.id, found, hints)))
+
+
+def is_hinted(unit: Unit, hints: Sequence[Cell]) -> bool:
+    """Whether a unit has a cell with all that is not plain about one of the hints."""
+    return has_cells(unit) and any(
+        (FUNCTIONS[cell["function"]], cell["logits"]) == (unit.function, unit.dtype) and not _unlike(cell, hints)
+        for cell in (stored("standard") if hints else ())
+    )
+
+
+def _unlike(cell: Cell, hints: Sequence[Cell]) -> int:
+    """How many values that are not plain in a hint a cell does not have, at best."""
+    wanted = ([(axis, value) for axis, value in hint.items() if value != AXES[axis][0]] for hint in hints)
+    return min((sum(cell[axis] != value for axis, value in values) for values in wanted), default=0)
 
 
 def _wrong_still(killer: Killer, run: Run) -> None:
@@ -46,8 +61,8 @@ def _wrong_still(killer: Killer, run: Run) -> None:
     raise Violation(deviation.message, [deviation.subject], clauses=clauses)
 
 
-def _first_wrong(unit: str, found: list[Killer], run: Run) -> None:
-    for cell in calls._cells(run):  # noqa: SLF001  the unit's own
+def _first_wrong(unit: str, found: list[Killer], hints: Sequence[Cell], run: Run) -> None:
+    for cell in sorted(calls._cells(run), key=partial(_unlike, hints=hints)):  # noqa: SLF001  the unit's own
         deviation = _deviation(run, cell)
         if deviation is not None:
             simplest, deviation = calls._simplest(run, cell, deviation)  # noqa: SLF001  likewise

@@ -1,5 +1,6 @@
 """All broken losses: the smallest edits of `_base.py` that bring back bugs seen in the field."""
 
+from lossproof.conformance.mutants._edits_around_calls import MUTANTS as AROUND_CALLS
 from lossproof.conformance.mutants._edits_of_arguments import OF_ARGUMENTS
 from lossproof.conformance.mutants._edits_of_coverage import MUTANTS as OF_COVERAGE
 from lossproof.conformance.mutants._edits_of_derivatives import OF_DERIVATIVES
@@ -22,6 +23,7 @@ MUTANTS = (
     *OF_KERNELS,
     *OF_SPLITS,
     *OF_COVERAGE,
+    *AROUND_CALLS,
     *(edit for edit in (*WHERE_FEATURES_MEET, *OF_MEETINGS) if edit.name not in UNSEEN),
     *OF_USERS,
 )

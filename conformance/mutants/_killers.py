@@ -55,6 +55,11 @@ def cells_of(name: str, unit: str) -> Iterable[Killer]:
     return (killer for killer in known_killers().get(name, ()) if killer.unit == unit and killer.cell)
 
 
+def simplest_of(name: str) -> list[Cell]:
+    """The plainest cells by which a mutant was killed, also those that a level has no more."""
+    return [killer.simplest for killer in known_killers().get(name, ()) if killer.cell]
+
+
 def _read(entry: Any) -> Killer:
     if isinstance(entry, str):
         return Killer(entry, {}, {})

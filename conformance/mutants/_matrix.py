@@ -12,11 +12,12 @@ from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED, Result
 from lossproof.conformance._units import Unit, all_units, run_unit
 from lossproof.conformance.mutants._benign import BENIGN
-from lossproof.conformance.mutants._cells_against import has_cells, on_cell, up_to_first
+from lossproof.conformance.mutants._cells_against import has_cells, is_hinted, on_cell, up_to_first
 from lossproof.conformance.mutants._edit import Edit
 from lossproof.conformance.mutants._edits import MUTANTS
-from lossproof.conformance.mutants._killers import Killer, cells_of, rank
+from lossproof.conformance.mutants._killers import Killer, cells_of, rank, simplest_of
 from lossproof.conformance.mutants._load import load
+from lossproof.conformance.mutants._meetings import MEETINGS
 
 LEVEL = "standard"
 PART, WHOLE = "part", "whole"
@@ -143,19 +144,21 @@ def _units_against(edit: Edit) -> Iterator[tuple[Unit, Unit, list[Killer]]]:
     """Those that cite a clause of the mutant, what to ask of each, and where the asking notes which cell is wrong:
     first what killed the mutant before, then the most useful.
     """
+    hints = [*simplest_of(edit.name), *(meeting.cell for meeting in MEETINGS if meeting.edit.name == edit.name)]
 
-    def usefulness(unit: Unit) -> tuple[int, bool, bool, bool, int]:
+    def usefulness(unit: Unit) -> tuple[int, bool, bool, bool, bool, int]:
         # Checks that draw their cases share compiled programs, and golden vectors are many; cells take the longest.
         first, drawn = edit.clauses[0] in unit.check.clauses, not unit.check.id.startswith("golden.")
         before = rank(edit.name, unit.id)
-        return before, has_cells(unit), not first, not drawn, _DTYPES_BY_USE.index(unit.dtype)
+        hinted = is_hinted(unit, hints)
+        return before, not hinted, has_cells(unit), not first, not drawn, _DTYPES_BY_USE.index(unit.dtype)
 
     citing = [unit for unit in all_units() if set(unit.check.clauses) & set(edit.clauses)]
     for unit in sorted(citing, key=usefulness):
         for killer in cells_of(edit.name, unit.id):
             yield unit, on_cell(unit, killer), [killer]
         found: list[Killer] = []
-        yield unit, up_to_first(unit, found) if has_cells(unit) else unit, found
+        yield unit, up_to_first(unit, found, hints) if has_cells(unit) else unit, found
 
 
 def _units_for(edit: Edit, good_losses: str) -> Iterator[tuple[Unit, str]]:
