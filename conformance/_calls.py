@@ -200,4 +200,5 @@ def _values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _words(split: Split) -> str:
     where = "by each device" if split.is_inside else "of whole arrays"
-    return f"classes over {' x '.join(map(str, split.sizes))} devices, derivatives {where}"
+    tokens = f", tokens over {split.tokens}" if split.tokens > 1 else ""
+    return f"classes over {' x '.join(map(str, split.sizes))} devices{tokens}, derivatives {where}"

@@ -220,8 +220,6 @@ class Looking:
     def _product(self, case: Case, exact: Case, along: Directions, product: Array) -> None:
         run, order = self.run, self.asked.way.derivative
         assert along.vector is not None
-        if self.cell["weighing"] == "tiny":
-            raise Unsupported("products of tiny weights may be flushed on the way (ACC-7)")
         total = total_of(exact)
         right = exact_hvp(total, along.vector, run.convention)
         bound = with_final_rounding(run.bounds(total, "C").hvp_row(along.vector), right.magnitude, case.dtype)

@@ -68,9 +68,10 @@ def as_pairs(answer: Enclosure | EnclosureArray) -> Exact:
 
 
 def dot(gradient: Exact, vector: Array) -> float:
-    """The sum of gradient * vector, to about one float64 rounding per product."""
-    products = np.ravel(gradient.high * np.asarray(vector, np.float64))
-    corrections = np.ravel(gradient.low * np.asarray(vector, np.float64))
+    """The sum of gradient * vector, 0 * inf = 0, to about one float64 rounding per product."""
+    wide = np.asarray(vector, np.float64)
+    products = np.ravel(np.where(wide == 0, 0, gradient.high) * wide)
+    corrections = np.ravel(np.where(wide == 0, 0, gradient.low) * wide)
     if not np.all(np.isfinite(products)):
         return float(np.sum(products))
     return math.fsum([*products.tolist(), *corrections.tolist()])

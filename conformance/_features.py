@@ -131,7 +131,7 @@ FEATURES: tuple[Feature, ...] = (
     _is("masks", "none", "no logit is -inf", "logits are masked with -inf"),
     *(_is("masks", word, f"{word} of the classes is masked") for word in ("first block", "all but one")),
     _is("special", "none", "every logit is ordinary", "a logit is NaN, infinite, huge or tiny, or all are masked"),
-    *(_is("special", word, f"a token's logits are {word}") for word in ("all masked", "huge", "tiny")),
+    *(_is("special", word, f"a token's logits are {word}") for word in ("all masked", "huge", "huge apart", "tiny")),
     _in("special", ("nan", "inf"), "a logit is NaN or infinite", "none is"),
     *(
         _is("spread", word, f"logits are {word}", f"they are not {word}")
@@ -176,6 +176,7 @@ FEATURES: tuple[Feature, ...] = (
     _in("derivative", _SECOND, "second derivatives are taken", "they are not"),
     _is("cotangent", "z_loss", "the cotangent is of z_loss alone", "it is not"),
     _is("cotangent", "third", "the cotangent is of the third output alone", "it is not"),
+    _is("by", "all", "derivatives are by all arguments", "they are by some of them"),
     _is("transform", "eager", "the call is not compiled", "it is compiled"),
     _in("transform", MAPPED[:-1], "the call is mapped", "it is not"),
     *(
@@ -185,6 +186,6 @@ FEATURES: tuple[Feature, ...] = (
     _in("transform", ("devices", "split"), "there are several devices", "there is one device"),
     *(
         _is("given", word, f"arrays are {word}", "they are not")
-        for word in ("jax", "fortran", "strided", "read-only", "big-endian", "list")
+        for word in ("jax", "sharded", "fortran", "strided", "read-only", "big-endian", "list")
     ),
 )

@@ -21,7 +21,9 @@ _BY_AXIS: Mapping[str, Callable[[str], tuple[str, ...]]] = {
     "classes": lambda value: ("STATE-6",) if value == "1" else (),
     "spread": lambda value: {"confident": ("ACC-1",), "offset": ("ACC-2",)}.get(value, ()),
     "masks": lambda _: ("STATE-1", "STATE-2"),
-    "special": lambda value: {"huge": ("STATE-4",), "tiny": ("ACC-7",)}.get(value, ("STATE-3",)),
+    "special": lambda value: {"huge": ("STATE-4",), "huge apart": ("STATE-4",), "tiny": ("ACC-7",)}.get(
+        value, ("STATE-3",)
+    ),
     "targets": lambda value: ("VALUE-7", "VALUE-12", "GRAD-6") if is_dense(value) else ("SHAPE-2",),
     "place": lambda value: ("EXCL-2",) if value in _EXCLUDING else ("STATE-2",) if value == "masked" else (),
     "weights": lambda value: ("VALUE-5", "VALUE-6", "GRAD-2") + (("SHAPE-2",) if value != "float32" else ()),

@@ -1,6 +1,6 @@
 """GRAD: the derivatives, whole arrays against the closed form."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp
 from lossproof.conformance._run import Comparison, Run
 from lossproof.conformance._units import check
 from lossproof.conformance.targets import Unsupported
+from lossproof.reference import FORMATS
 from lossproof.reference.bounds import with_final_rounding
 
 # For what is costly to compile.
@@ -116,25 +117,63 @@ def forward_mode(run: Run) -> None:
 
     def examine(drawn: tuple[Case, int]) -> None:
         case, seed = drawn
-        tangents = _tangents(run, case, seed)
         one = first_token(case)
-        actual = run.ask("jvp", lambda: run.target.jvp(one, tangents), one, (JVP,))
-        for output in actual:
-            cotangents = unit_cotangents(one, output)
-            gradients = exact_gradients(one, cotangents, run.convention)
-            bounds = run.bounds(one, "C")
-            gradient_bounds = bounds.gradients(cotangents)
-            exact = float(np.sum([dot(gradients[name], tangent) for name, tangent in tangents.items()]))
-            bound = bounds.jvp(
-                gradient_bounds, {name: gradient.magnitude for name, gradient in gradients.items()}, tangents
-            )
-            shaped = np.full(actual[output].shape, exact)
-            known = Exact(shaped, np.zeros_like(shaped))
-            name, of = f"the jvp of {output}", Comparison((JVP,))
-            run.judge_array("gradients", name, actual[output], known, bound, one.describe(), one, of)
-        run.tally.cases += 1
+        _check_jvp(run, one, _tangents(run, one, seed))
 
     run.explore(st.tuples(run.cases(run.everything, shapes=SMALL), st.integers(0, 2**32 - 1)), examine, 0.5)
+
+    def at_an_end(drawn: tuple[Case, int]) -> None:  # of its range, where the slope by label_smoothing is infinite
+        case, seed = drawn
+        _check_jvp(run, case, _tangents(run, case, seed) | {"label_smoothing": np.ones(())})
+
+    if run.function != DENSE and run.has("label_smoothing") and run.target.scalars_differentiable:
+        for end in (0.0, 1.0):
+            cases = run.cases(Options(smoothing=end), shapes=SMALL).map(first_token)
+            run.explore(st.tuples(cases, st.integers(0, 2**32 - 1)), at_an_end, 0.1)
+
+
+@check("gradients.jvp_of_excluded", "GRAD-8", "EXCL-1", functions=[WEIGHTED], dtypes=["float32"], is_quick=False)
+def forward_mode_of_excluded(run: Run) -> None:
+    """Tokens of weight 0 move nothing, also those whose own derivatives are infinite or undefined."""
+    run.require(outputs=["loss"], arguments=["weights"])
+    run.require_scalar_derivatives()
+    options = Options(weights=True, z_loss=run.has("z_loss"), factor=run.has("loss_normalizing_factor"))
+
+    def examine(smoothing: float | None, drawn: tuple[Case, int]) -> None:
+        case, seed = drawn
+        logits, weights = case.logits.copy(), np.abs(case.inputs["weights"]) + np.float32(0.125)
+        largest = 2.0 ** (FORMATS[case.dtype].max_exponent - 1)
+        logits[1], logits[2] = (np.nan, largest)[seed % 2], np.resize((largest, -largest), case.logits.shape[-1])
+        logits[3, case.inputs["targets"][3]] = -np.inf
+        weights[1:] = 0
+        if smoothing is not None:  # at its ends the slope of a token that counts is infinite
+            case = case.with_inputs(label_smoothing=smoothing)
+            weights[0] *= 0 < smoothing < 1
+        excluding = case.with_inputs(logits=logits, weights=weights)
+        tangents = _tangents(run, excluding, seed)
+        if "weights" in tangents:  # of a loss beyond the largest float GRAD-2 does not say whether it is finite
+            tangents["weights"][1:] = 0
+        _check_jvp(run, excluding, tangents)
+
+    strategy = st.tuples(run.cases(options, shapes=SMALL), st.integers(0, 2**32 - 1))
+    for smoothing in (0.0, 0.125, 1.0) if run.has("label_smoothing") else (None,):
+        run.explore(strategy, partial(examine, smoothing), 0.2)
+
+
+def _check_jvp(run: Run, case: Case, tangents: Mapping[str, Array]) -> None:
+    """Judges the derivative of each output, one number each, along tangents."""
+    actual = run.ask("jvp", lambda: run.target.jvp(case, tangents), case, (JVP,))
+    bounds = run.bounds(case, "C")
+    for output in actual:
+        cotangents = unit_cotangents(case, output)
+        gradients = exact_gradients(case, cotangents, run.convention)
+        sizes = {name: gradient.magnitude for name, gradient in gradients.items()}
+        exact = float(np.sum([dot(gradients[name], tangent) for name, tangent in tangents.items()]))
+        shaped = np.full(actual[output].shape, exact)
+        known, bound = Exact(shaped, np.zeros_like(shaped)), bounds.jvp(bounds.gradients(cotangents), sizes, tangents)
+        name, of = f"the jvp of {output}", Comparison((JVP,))
+        run.judge_array("gradients", name, actual[output], known, bound, case.describe(), case, of)
+    run.tally.cases += 1
 
 
 @check("gradients.hvp", "GRAD-9", functions=[WEIGHTED, TOKEN], dtypes=tuple(DTYPES), is_quick=False)
@@ -223,8 +262,7 @@ def _tangents(run: Run, case: Case, seed: int) -> dict[str, Array]:
     names = [name for name in ("logits", "weights") if name in case.inputs and case.inputs[name].dtype != bool]
     names += ["targets"] if run.function == DENSE else []
     names += [name for name in SCALARS if name in case.inputs and run.target.scalars_differentiable]
-    one = first_token(case)
-    shapes = {name: np.shape(one.inputs[name]) for name in names}
+    shapes = {name: np.shape(case.inputs[name]) for name in names}
     return {name: rng.integers(-16, 17, shape) / 8.0 for name, shape in shapes.items()}
 
 

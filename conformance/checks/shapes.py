@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossproof.conformance._case import DENSE, DTYPES, FURTHER, TOKEN, WEIGHTED, Case
-from lossproof.conformance._charges import DERIVATIVE_TYPES, LOSS, REFUSAL, VALUE_TYPES
+from lossproof.conformance._charges import DERIVATIVE_TYPES, LOSS, REFUSAL, VALUE_TYPES, by
 from lossproof.conformance._draw import Options, make, unit_cotangents
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run, argument_dtype, expects
@@ -195,8 +195,15 @@ def smoothing_range(run: Run) -> None:
     targets = np.resize(np.array([0, -1], np.int32), logits.shape[:-1])
     for value in (-0.5, 1.5, math.nan):
         inputs = {"logits": logits, "targets": targets, "label_smoothing": value}
-        loss = np.ravel(run.values(Case(run.function, inputs))["loss"])
+        case = Case(run.function, inputs)
+        loss = np.ravel(run.values(case)["loss"])
         expects(bool(np.isnan(loss[0])), f"a traced label_smoothing of {value} must give NaN, got {loss[0]}", LOSS)
+        gradient = run.differentiate(case, unit_cotangents(case))[1]["logits"].reshape(-1, logits.shape[-1])
+        message = f"a traced label_smoothing of {value} must give a gradient row of NaN, got {gradient[0].tolist()}"
+        expects(bool(np.all(np.isnan(gradient[0]))), message, by("logits"))
+        message = f"an excluded token must have a gradient of 0 at label_smoothing {value}, got {gradient[1].tolist()}"
+        expects(not np.any(gradient[1]), message, by("logits"))
+        run.charge(by("logits"))
         if run.function == TOKEN:
             expects(loss[1] == 0, f"an excluded token must stay 0 at label_smoothing {value}, got {loss[1]}", LOSS)
         run.charge(LOSS)

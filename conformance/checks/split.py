@@ -28,7 +28,8 @@ SEEDS = st.integers(0, 2**16)
 # business of the model's cells, which have the first. The order of two axes, and numbers that are no power of 2, are
 # SPLIT-5's alone.
 SPLITS = (Split((4,)), Split((8,)))
-EVERY = (Split((2, 4)), Split((4, 2)), Split((3,)), Split((1,)))
+EVERY = (Split((2, 4)), Split((3,)), Split((1,)))
+TOKENS = Split((4,), tokens=2)
 
 
 def _splits(run: Run, splits: Sequence[Split] = SPLITS) -> Sequence[Split]:
@@ -192,8 +193,11 @@ def _undefined(case: Case, seed: int, _split: Split) -> Case:
 
 @check("split.devices", "SPLIT-5", dtypes=ONE, is_quick=False)
 def devices(run: Run) -> None:
-    """1, 3 and 8 devices along one axis or two, down to one class for each, against the call without."""
-    splits = [(split, CLASSES) for split in _splits(run, EVERY)] + [(split, SINGLES) for split in SPLITS[1:]]
+    """1, 3 and 8 devices along one axis or two, down to one class for each, against the call without; tokens, of which
+    there is no total, over an axis of their own.
+    """
+    every = (Split((4, 2)) if run.function == WEIGHTED else TOKENS, *EVERY)
+    splits = [(split, CLASSES) for split in _splits(run, every)] + [(split, SINGLES) for split in SPLITS[1:]]
     for split, shapes in splits if run.level != "smoke" else splits[:1]:
 
         def examine(case: Case, split: Split = split) -> None:

@@ -76,6 +76,17 @@ def mass_on_masked(run: Run) -> None:
         return _with_logits(case, lambda x, _: np.copyto(x, -np.inf, where=kept & rows), seed)
 
     _planted(run, Options(z_loss=run.has("z_loss")), target_masked)
+    if run.function == DENSE:  # a mass below 0, or of both signs
+
+        def signed(case: Case, seed: int) -> Case:
+            targets, row = case.inputs["targets"].copy(), seed % 4
+            targets[row, seed % 5] = -0.5
+            targets[row, 5 + seed % 7] = 0.25
+            hidden = [seed % 5, 5 + seed % 7][: 1 + seed % 2]
+            masked = case.with_inputs(targets=targets)
+            return _with_logits(masked, lambda x, _: np.put(x[row], hidden, -np.inf), seed)
+
+        _planted(run, Options(z_loss=run.has("z_loss")), signed)
     if run.has("label_smoothing"):
 
         def other_masked(case: Case, seed: int) -> Case:

@@ -180,13 +180,18 @@ class Rank:
 
 
 def covering_array(
-    model: Model, wanted: Sequence[tuple[int, ...]], seed: int = 0, candidates: int = _CANDIDATES
+    model: Model,
+    wanted: Sequence[tuple[int, ...]],
+    begun: Sequence[Mapping[str, str]] = (),
+    seed: int = 0,
+    candidates: int = _CANDIDATES,
 ) -> list[dict[str, str]]:
     """Cells that have every wanted combination.
 
     Args:
       model: of the cells.
       wanted: combinations of two or of three values, by their numbers, all of them possible.
+      begun: values that the first cells are to have.
       seed: equal ones give equal arrays.
       candidates: cells that are tried for each that is taken.
     """
@@ -200,10 +205,12 @@ def covering_array(
             missing[ordered] = True
     rank = Rank(model, strength, missing, rng)
     rows: list[list[str]] = []
-    while left:
-        starts = list(itertools.islice(left, 1)) + rng.sample(list(left), min(candidates - 1, len(left)))
+    waiting = [[model.number(*value) for value in values.items()] for values in reversed(begun)]
+    while left or waiting:
+        starts: list[Sequence[int]] = [*itertools.islice(left, 1)]
+        starts += rng.sample(list(left), min(candidates - 1, len(left)))
         found = []
-        for start in starts:
+        for start in [waiting.pop()] * candidates if waiting else starts:
             order = list(range(len(model.names)))
             rng.shuffle(order)
             row = model.completed(model.partial(start), order, rank) or model.completed(model.partial(start), order)

@@ -26,11 +26,12 @@ AXES: Mapping[str, tuple[str, ...]] = {
         "of one token",
         "ids come again",
         "padding in front",
+        "cut at the ends",
         "large ids",
     ),
     "segment type": (ABSENT, "int32", "int64", "uint8", "int16"),
     "further keys": ("none", "some"),
-    "given": ("numpy", "jax", "fortran", "strided", "read-only"),
+    "given": ("numpy", "jax", "fortran", "strided", "read-only", "sharded"),
     "transform": ("eager", "jit", "vmap"),
 }
 
@@ -52,6 +53,7 @@ RULES: tuple[Rule, ...] = (
         lambda t, g: t != "vmap" or g in ("numpy", "jax"),
         "the transform makes arrays of its own",
     ),
+    Rule(("given", "shape"), lambda g, h: g != "sharded" or h != "1x1", "nothing to share out"),
     Rule(("transform", "shape"), lambda t, h: t != "vmap" or "x" in h, "no axis to map over"),
 )
 
@@ -105,7 +107,10 @@ def _segments(kind: str, rng: np.random.Generator, length: int) -> tuple[list[in
         name = number + 70000 if kind == "large ids" else 1 + number % 2 if kind == "ids come again" else number
         if kind == "ids come again" and number % 3 == 0:
             name = ids[-1] if ids else 1  # the id goes on, the positions start again
+        if kind == "cut at the ends" and len(ids) + run >= length:
+            name = 1  # the sequence that the next row begins with, which is another one to NORM-7
+        start = 3 if kind == "cut at the ends" and not ids else 0
         ids += [name] * run
-        positions += range(run)
+        positions += range(start, start + run)
     end = length - length // 6 if kind in ("short", "large ids") else length  # padding behind
     return ids[:end] + [0] * (length - end), positions[:end] + list(range(length - end))

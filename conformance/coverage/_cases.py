@@ -71,7 +71,7 @@ def calls(cell: Cell, seed: int, outputs: tuple[str, ...]) -> Calls:
 def way_of(cell: Cell) -> Way:
     """How the calls of a cell are made."""
     forms = {SCALARS[name]: cell[f"{name} form"] for name in SCALARS if cell[name] != ABSENT}
-    return Way(cell["transform"], cell["derivative"], cell["given"], forms)
+    return Way(cell["transform"], cell["derivative"], cell["given"], forms, cell["by"])
 
 
 def _calm(cell: Cell, rng: np.random.Generator, place: str = "") -> Case:
@@ -288,9 +288,9 @@ def _special(cell: Cell, rng: np.random.Generator, logits: Array, targets: Array
         logits[token, places[int(rng.integers(len(places)))]] = np.nan if special == "nan" else np.inf
     elif special == "all masked":
         logits[token] = -np.inf
-    elif special == "huge":
+    elif special in ("huge", "huge apart"):
         sign = rng.choice([-1.0, 1.0])
-        pattern = ([1.0, 1.0], [1.0, -1.0], [1.0, 0.0], [0.25, -0.25])[int(rng.integers(4))]
+        pattern = [1.0, -1.0] if special == "huge apart" else [1.0, rng.choice([0.0, 0.25, 1.0])]
         finite = np.isfinite(logits[token])
         logits[token, finite] = (sign * 2.0**exponent * np.resize(pattern, classes))[finite]
     else:
@@ -313,11 +313,13 @@ def _directions(cell: Cell, way: Way, case: Case, rng: np.random.Generator, outp
         named = [
             name for name, value in case.inputs.items() if isinstance(value, np.ndarray) and value.dtype.name in FORMATS
         ]
-        shapes = {name: np.shape(case.inputs[name]) for name in (*named, *way.traced(case.inputs))}
+        names = [name for name in (*named, *way.traced(case.inputs)) if way.is_by(name)]
+        shapes = {name: np.shape(case.inputs[name]) for name in names}
         wide = case.logits.shape
-        return Directions(
-            tangents={name: (_row_by_row if shape == wide else _eighths)(rng, shape) for name, shape in shapes.items()}
-        )
+        tangents = {name: (_row_by_row if shape == wide else _eighths)(rng, shape) for name, shape in shapes.items()}
+        if shapes.get("targets") == wide:  # a mass on a mask does not move, where its slope is infinite
+            tangents["targets"] = np.where(np.isneginf(case.logits), 0.0, tangents["targets"])
+        return Directions(tangents=tangents)
     return Directions(vector=_row_by_row(rng, case.logits.shape))
 
 

@@ -29,7 +29,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "classes": ("13", "1", "2", "64", "65", "127", "129", "32128", "131101"),
     "spread": ("normal", "confident", "offset", "ties", "wide"),
     "masks": ("none", "some", "first block", "whole blocks", "all but one"),
-    "special": ("none", "nan", "inf", "all masked", "huge", "tiny"),
+    "special": ("none", "nan", "inf", "all masked", "huge", "huge apart", "tiny"),
     "targets": (*HARD, *DENSE),
     "place": (*PLACES, *MASSES),
     "weights": (ABSENT, "float32", "bool", "int8", "int32", "bfloat16", "float64"),
@@ -44,10 +44,11 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "subtract_entropy": (ABSENT, "True", "False"),
     "logit_softcap": (ABSENT, "small", "large"),
     "also": (ABSENT, "t", "p", "e", "tp", "et", "ep", "ept"),  # their first letters, in the order asked for
-    "given": ("numpy", "jax", "fortran", "strided", "read-only", "big-endian", "list"),
+    "given": ("numpy", "jax", "fortran", "strided", "read-only", "sharded", "big-endian", "list"),
     "derivative": ("values", "vjp", "vjp twice", "jvp", "forward over reverse", "reverse over forward", "mixed"),
     "transform": ("jit", "eager", *MAPPED, "checkpoint", "donated", "devices", "split", "x64"),
     "cotangent": (ABSENT, "loss", "z_loss", "third", "further", "together"),
+    "by": ("all", "logits", "others"),  # which arguments are differentiated
 }
 
 
@@ -151,6 +152,13 @@ RULES: tuple[Rule, ...] = (
     Rule(("classes", "place"), lambda v, p: p not in ("masked", "tied") or int(v) > 1, "one class"),
     Rule(("place", "targets"), lambda p, t: p != "masked" or not is_dense(t), "dense targets have no such place"),
     Rule(("derivative", "cotangent"), lambda d, c: (d in PULLED) == (c != ABSENT), "cotangents are pulled back"),
+    Rule(("derivative", "by"), lambda d, b: d in (*PULLED, "jvp") or b == "all", "derivatives are by the logits"),
+    Rule(
+        ("by", "weights", "targets", "label_smoothing form", "z_loss form", "factor form"),
+        lambda b, w, t, *forms: b != "others" or w in FLOATING or t.startswith("dense float") or "traced" in forms,
+        "no other argument has derivatives",
+    ),
+    Rule(("by", "transform"), lambda b, t: b == "all" or t != "split", "each device has derivatives of all"),
     Rule(("function", "cotangent"), lambda f, c: f != "dense" or c != "third", "two outputs"),
     Rule(("also", "cotangent"), lambda a, c: c != "further" or a not in (ABSENT, "p"), "no such result"),
     Rule(
@@ -171,6 +179,16 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(("function", "derivative"), lambda f, d: d != "mixed" or f == "weighted", "by weights"),
     Rule(("weights", "derivative"), lambda w, d: d != "mixed" or w in FLOATING, "by weights"),
+    Rule(
+        ("weighing", "derivative"),
+        lambda w, d: w != "tiny" or "over" not in d,
+        "products of tiny weights may be flushed on the way (ACC-7)",
+    ),
+    Rule(
+        ("weighing", "special", "derivative"),
+        lambda w, s, d: w != "huge" or not s.startswith("huge") or "over" not in d,
+        "their product is beyond the largest float (GRAD-9)",
+    ),
     Rule(("transform", "weights"), lambda t, w: t != "vmap weights" or w != ABSENT, "no weights"),
     Rule(
         ("transform", "label_smoothing form", "z_loss form", "factor form"),
@@ -197,8 +215,17 @@ RULES: tuple[Rule, ...] = (
         "the transform makes arrays of its own",
     ),
     Rule(("transform", "given"), lambda t, g: t != "donated" or g == "jax", "buffers of the framework are donated"),
-    Rule(("transform", "place"), lambda t, p: p != "beyond 32 bits" or t == "eager", "compiled calls take 32 bits"),
-    Rule(("given", "place"), lambda g, p: p != "beyond 32 bits" or g not in ("jax", "list"), "those have 32 bits"),
+    Rule(
+        ("transform", "place"),
+        lambda t, p: p != "beyond 32 bits" or t in ("eager", "x64"),
+        "compiled calls take 32 bits",
+    ),
+    Rule(("given", "place"), lambda g, p: p != "beyond 32 bits" or g not in ("jax", "sharded", "list"), "32 bits"),
+    Rule(
+        ("given", "batch"),
+        lambda g, b: g != "sharded" or (tokens(b) > 1 and shape_of(b)[0] > 1),
+        "nothing to share out",
+    ),
     Rule(
         ("given", "transform", "derivative"), lambda g, t, d: g != "list" or (t, d) == ("eager", "values"), "no arrays"
     ),
@@ -217,6 +244,32 @@ RULES: tuple[Rule, ...] = (
         "compiled calls take the byte order of the machine",
     ),
     Rule(("given", "logits"), lambda g, x: g != "big-endian" or x != "bfloat16", "the type has one byte order"),
+)
+
+_EVERY_SCALAR = {"label_smoothing": "0.1", "z_loss": "0.5", "label_smoothing form": "traced", "z_loss form": "traced"}
+_OF_TOTALS = {"weights": "float32", "weighing": "ordinary", "factor": "37", "factor form": "traced"}
+_ARGUMENTS = {
+    "weighted": {**_EVERY_SCALAR, **_OF_TOTALS},
+    "token": {**_EVERY_SCALAR, "also": "ept"},
+    "dense": {"z_loss": "0.5", "z_loss form": "traced"},
+}
+
+# What the first cells have: three things and more, of which pairs are not enough.
+BEGUN: tuple[Cell, ...] = (
+    # Frameworks differentiate eager calls in another way than compiled ones: each derivative, with every argument.
+    *(
+        {"function": function, **arguments, "transform": "eager", "batch": "2x3", "derivative": derivative}
+        | ({"cotangent": "together"} if derivative == "vjp" else {})
+        for function, arguments in _ARGUMENTS.items()
+        for derivative in ("vjp", "jvp", "forward over reverse", "reverse over forward")
+    ),
+    {"function": "weighted", **_ARGUMENTS["weighted"], "transform": "eager", "batch": "2x3", "derivative": "mixed"},
+    # The function with dense targets alone has few cells, and converts these itself.
+    *(
+        {"function": "dense", "targets": targets, "transform": transform}
+        for targets in ("dense float64", "dense bfloat16", "dense bool")
+        for transform in ("x64", "eager", "jit")
+    ),
 )
 
 # What level smoke makes pairs of.

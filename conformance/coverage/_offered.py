@@ -43,6 +43,8 @@ def adapted(cell: Cell, target: Target, offer: Offer, *, dense: bool) -> dict[st
             wanted = simplified(
                 wanted, axis, "eager" if axis == "transform" else "vjp" if "vjp" in offered else "values"
             )
+    if not target.chooses_arguments:
+        wanted["by"] = "all"
     if wanted["cotangent"] == "further" and wanted["also"] == ABSENT:
         wanted["cotangent"] = "loss"
     if wanted["cotangent"] in ("z_loss", "third") and len(offer.outputs) < 3:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from lossproof.conformance._command import replace_file
 from lossproof.conformance.coverage import _batches
 from lossproof.conformance.coverage._arrays import Model, covering_array
-from lossproof.conformance.coverage._model import AXES, CORE, RULES, Cell, Rule, tokens
+from lossproof.conformance.coverage._model import AXES, BEGUN, CORE, RULES, Cell, Rule, tokens
 
 ROWS = "rows.json"
 
@@ -96,9 +96,10 @@ def written(path: Path) -> None:
     """Makes the arrays and writes them."""
     names = list(AXES)
     content: dict[str, object] = {"axes": {name: list(values) for name, values in AXES.items()}}
-    for level, axes in (("smoke", CORE), ("standard", AXES)):
-        cells: list[Cell] = [*_with_all_pairs(axes, RULES)]
-        cells = _needed([*cells, *_with_tokens(axes, cells)])
+    for level, axes, begun in (("smoke", CORE, ()), ("standard", AXES, BEGUN)):
+        cells: list[Cell] = [*_with_all_pairs(axes, RULES, begun)]
+        first, cells = cells[: len(begun)], [*cells, *_with_tokens(axes, cells)]
+        cells = [*first, *(cell for cell in _needed(cells) if cell not in first)]
         content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in cells]
     batches = _with_all_pairs(_batches.AXES, _batches.RULES)
     indices = [[values.index(cell[name]) for name, values in _batches.AXES.items()] for cell in batches]
@@ -107,9 +108,11 @@ def written(path: Path) -> None:
     replace_file(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def _with_all_pairs(axes: Mapping[str, Sequence[str]], rules: Sequence[Rule]) -> list[dict[str, str]]:
+def _with_all_pairs(
+    axes: Mapping[str, Sequence[str]], rules: Sequence[Rule], begun: Sequence[Cell] = ()
+) -> list[dict[str, str]]:
     model = Model(axes, rules)
-    return covering_array(model, model.possible(2))
+    return covering_array(model, model.possible(2), begun)
 
 
 def _with_tokens(axes: Mapping[str, Sequence[str]], cells: Sequence[Cell]) -> list[dict[str, str]]:

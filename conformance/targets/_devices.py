@@ -30,12 +30,7 @@ def spread(*arguments: Any) -> tuple[Any, ...]:
       Unsupported: there is one device, or no number of them fits.
     """
     arrays = [array for array in jax.tree.leaves(arguments) if array.ndim]
-    tokens = arrays[0].shape[0]
-    count = max(n for n in range(1, jax.device_count() + 1) if tokens % n == 0)
-    if count == 1:
-        raise Unsupported(f"{tokens} tokens cannot be spread over {jax.device_count()} device(s)")
-    mesh = Mesh(np.array(jax.devices()[:count]), ("tokens",))
-    sharding = NamedSharding(mesh, PartitionSpec("tokens"))
+    sharding = _by_tokens(arrays[0].shape[0])
 
     def place(array: Any) -> Any:
         return jax.lax.with_sharding_constraint(array, sharding) if array.ndim else array
@@ -43,9 +38,25 @@ def spread(*arguments: Any) -> tuple[Any, ...]:
     return tuple(jax.tree.map(place, argument) for argument in arguments)
 
 
+def sharded(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays that lie on as many devices as divide their first axis.
+
+    Raises:
+      Unsupported: there is one device, or no number of them fits.
+    """
+    return {name: jax.device_put(array, _by_tokens(array.shape[0])) for name, array in arrays.items()}
+
+
+def _by_tokens(tokens: int) -> NamedSharding:
+    count = max(n for n in range(1, jax.device_count() + 1) if tokens % n == 0)
+    if count == 1:
+        raise Unsupported(f"{tokens} tokens cannot be spread over {jax.device_count()} device(s)")
+    return NamedSharding(Mesh(np.array(jax.devices()[:count]), ("tokens",)), PartitionSpec("tokens"))
+
+
 def axis_names(split: Split) -> tuple[str, ...]:
-    """The names of the mesh axes, in the order of the classes."""
-    return tuple("abc"[: len(split.sizes)])
+    """The names of the mesh axes, in the order of the classes, which is not that of the alphabet."""
+    return tuple("cab"[: len(split.sizes)])
 
 
 def on_split_classes(
@@ -65,7 +76,7 @@ def on_split_classes(
       *cotangents: of the outputs, the same on every device.
 
     Returns:
-      The outputs with an axis of devices in front, and the gradients, put together.
+      The outputs with an axis of devices in front, those that share the tokens, and the gradients, put together.
 
     Raises:
       Unsupported: there are not as many devices.
@@ -74,12 +85,17 @@ def on_split_classes(
         raise Unsupported(f"classes cannot be split over {split.devices} devices, as JAX has {jax.device_count()}")
     names = axis_names(split)
     # The mesh has the axes in another order than the classes, so that the names alone tell which it is.
-    devices = np.array(jax.devices()[: split.devices]).reshape(split.sizes[::-1])
+    devices = np.array(jax.devices()[: split.devices]).reshape(*split.sizes[::-1], split.tokens)
     shape = floats["logits"].shape
-    by_class, whole = PartitionSpec(*[None] * (len(shape) - 1), names), PartitionSpec()
+    token = ("tokens",) if split.tokens > 1 else None
+
+    def spec(array: Any) -> PartitionSpec:
+        if array.shape == shape:
+            return PartitionSpec(*[token, *[None] * (len(shape) - 2)][: len(shape) - 1], names)
+        return PartitionSpec(token) if array.ndim and token else PartitionSpec()
 
     def specs(arguments: Mapping[str, Any]) -> dict[str, PartitionSpec]:
-        return {name: by_class if value.shape == shape else whole for name, value in arguments.items()}
+        return {name: spec(value) for name, value in arguments.items()}
 
     def each(*arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         outputs, gradients = answer(*arguments)
@@ -87,8 +103,8 @@ def on_split_classes(
 
     mapped: Callable[..., tuple[dict[str, Any], dict[str, Any]]] = jax.shard_map(
         each,
-        mesh=Mesh(devices, names[::-1]),
-        in_specs=(specs(floats), specs(others), *(whole for _ in cotangents)),
-        out_specs=(PartitionSpec(names), specs(floats) if cotangents else {}),
+        mesh=Mesh(devices, (*names[::-1], "tokens")),
+        in_specs=(specs(floats), specs(others), *map(specs, cotangents)),
+        out_specs=(PartitionSpec(names, token) if token else PartitionSpec(names), specs(floats) if cotangents else {}),
     )
     return mapped(floats, others, *cotangents)

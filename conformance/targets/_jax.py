@@ -12,7 +12,7 @@ import numpy as np
 
 from lossproof.conformance._case import FACTOR, KEYWORDS, SCALARS, WEIGHTED, Array, Case
 from lossproof.conformance.coverage import AXES
-from lossproof.conformance.targets._devices import axis_names, on_split_classes, provide_devices, spread
+from lossproof.conformance.targets._devices import axis_names, on_split_classes, provide_devices, sharded, spread
 from lossproof.conformance.targets._jax_ways import perform
 from lossproof.conformance.targets._python import PythonTarget, target_code
 from lossproof.conformance.targets._target import Arrays, Offer, Split, Unsupported, pair
@@ -28,6 +28,7 @@ class JaxTarget(PythonTarget):
     array = "a JAX array"
     packages = ("jax", "jaxlib")
     transforms = AXES["transform"]
+    chooses_arguments = True
     derivatives = AXES["derivative"]
     has_wide_types = False
 
@@ -66,6 +67,8 @@ class JaxTarget(PythonTarget):
         given = {name: given_as(value, cell["given"]) for name, value in batch.items()}
         if cell["given"] == "jax":
             given = {name: jnp.asarray(value) for name, value in given.items()}
+        if cell["given"] == "sharded":
+            given = sharded(given)
         if cell["said"] == "member":
             module = sys.modules.get(getattr(function, "__module__", ""), None)
             members = getattr(module, "SpecialLossNormalizingFactor", None)

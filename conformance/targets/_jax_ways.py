@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lossproof.conformance._case import KEYWORDS, SCALARS, Case
-from lossproof.conformance.targets._devices import axis_names, on_split_classes, spread
+from lossproof.conformance.targets._devices import axis_names, on_split_classes, sharded, spread
 from lossproof.conformance.targets._python import target_code
 from lossproof.conformance.targets._target import Split
 from lossproof.conformance.targets._way import Answer, Buffers, Directions, Way, given_as, refuse_changed
@@ -37,6 +37,7 @@ def _called(program: Body, way: Way, buffers: Buffers, case: Case, along: Direct
     before = {name: value for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
     given = buffers.filled(before)
     containers = {name: jnp.asarray(value) for name, value in given.items()} if way.given == "jax" else given
+    containers = sharded(containers) if way.given == "sharded" else containers
     arguments = (*_arguments(way, case, containers), _typed(case, along))
     with target_code():
         found = program(*arguments)
@@ -99,6 +100,8 @@ def _body(target: "JaxTarget", way: Way, case: Case) -> Body:
         return jax.checkpoint(of) if way.transform == "checkpoint" else of
 
     def body(floats: Tree, others: Tree, along: Tree) -> tuple[Tree, Tree]:
+        others = others | {name: value for name, value in floats.items() if not way.is_by(name)}
+        floats = {name: value for name, value in floats.items() if way.is_by(name)}
         if way.derivative == "values":
             return outputs(floats, others), []
         if way.derivative in ("vjp", "vjp twice"):

@@ -61,15 +61,17 @@ class Split:
     Attributes:
       sizes: of the mesh axes, in the order in which the target is given their names.
       is_inside: whether derivatives are taken by each device, of its own call; else of the function of whole arrays.
+      tokens: the size of a mesh axis over which the tokens are split, and of which the target is not told.
     """
 
     sizes: tuple[int, ...]
     is_inside: bool = True
+    tokens: int = 1
 
     @property
     def devices(self) -> int:
         """Their number."""
-        return math.prod(self.sizes)
+        return math.prod(self.sizes) * self.tokens
 
 
 def pair(found: Any) -> tuple[Any, Any]:
@@ -90,6 +92,7 @@ class Target:
       limits: which calls it takes otherwise.
       scalars_differentiable: whether label_smoothing, z_loss and the factor may be traced and differentiated.
       transforms, derivatives: the ways in which it may be called, as in `Way`.
+      chooses_arguments: whether derivatives may be taken by some of its arguments alone.
       has_wide_types: whether it has 64-bit numbers also where the logits are narrower.
       sources: the files that it is written in, unless they are those of an installed package.
       packages: the import names of the packages that it is from and runs on; or names and versions, if it says them.
@@ -103,6 +106,7 @@ class Target:
     scalars_differentiable: bool = False
     transforms: Sequence[str] = PLAIN_TRANSFORMS
     derivatives: Sequence[str] = PLAIN_DERIVATIVES
+    chooses_arguments: bool = False
     has_wide_types: bool = True
     sources: Sequence[Path] = ()
     packages: Sequence[str] | Mapping[str, str] = ()
@@ -123,7 +127,7 @@ class Target:
 
     def factor(self, cell: Mapping[str, str], factor: Any, batch: Mapping[str, Array]) -> tuple[Any, Any]:
         """The normalising factor and the weights of a batch, called as a cell of the model of batches says."""
-        if cell["transform"] != "eager" or cell["said"] == "member" or cell["given"] == "jax":
+        if cell["transform"] != "eager" or cell["said"] == "member" or cell["given"] in ("jax", "sharded"):
             raise Unsupported(f"{self.name} is not called so: {cell['transform']}, {cell['said']}, {cell['given']}")
         given = {name: given_as(value, cell["given"]) for name, value in batch.items()}
         found = self.call(FACTOR, {"loss_normalizing_factor": factor, "batch": given})
@@ -180,7 +184,7 @@ class Target:
             raise Unsupported(f"{self.name} has no {way.transform}")
         if way.derivative not in self.derivatives:
             raise Unsupported(f"{self.name} has no derivatives of this kind: {way.derivative}")
-        if way.given in ("jax", "list"):
+        if way.given in ("jax", "list", "sharded"):
             raise Unsupported(f"{self.name} takes no arrays of that kind: {way.given}")
         buffers = Buffers(partial(given_as, given=way.given))
         return [self._called(way, buffers, case, along) for case, along in zip(cases, directions, strict=True)]

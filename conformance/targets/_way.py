@@ -22,14 +22,20 @@ class Way:
         "checkpoint", "donated", "devices" (tokens spread over them), "split" (classes), "x64".
       derivative: "values", "vjp", "vjp twice" (the same linearisation), "jvp", "forward over reverse", "reverse over
         forward", "mixed".
-      given: what arrays come as: "numpy", "jax", "fortran", "strided", "read-only", "big-endian", "list".
+      given: what arrays come as: "numpy", "jax", "fortran", "strided", "read-only", "big-endian", "list", "sharded".
       forms: what scalars come as, by argument: "traced", "float", "int", "numpy", "array".
+      by: of which floating-point arguments derivatives are taken: "all", "logits", "others".
     """
 
     transform: str = "jit"
     derivative: str = "values"
     given: str = "numpy"
     forms: Mapping[str, str] = field(default_factory=dict)
+    by: str = "all"
+
+    def is_by(self, name: str) -> bool:
+        """Whether derivatives are taken by this argument."""
+        return self.by == "all" or (self.by == "logits") == (name == "logits")
 
     @property
     def is_mapped(self) -> bool:

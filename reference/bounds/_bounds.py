@@ -18,7 +18,7 @@ from lossproof.reference.bounds._units import Units
 
 def _weighed(weights: Array, values: Array) -> Array:
     """|weights| * values, with 0 * inf = 0."""
-    return np.where(weights == 0, 0.0, np.abs(weights) * values)
+    return np.abs(weights) * np.where(weights == 0, 0.0, values)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Bounds(Units):
         added = (depth(self.terms.classes) + depth(self.terms.in_range.size) + 6) * self.u
         for name, tangent in tangents.items():
             size = np.abs(np.asarray(tangent, np.float64))
-            total += float(np.sum(size * (gradient_bounds[name] + added * sizes[name] + self.floor)))
+            total += float(np.sum(_weighed(size, gradient_bounds[name] + added * sizes[name] + self.floor)))
         return total
 
     # Tokens: arrays [...], or [..., V] where the name says row.
