@@ -139,7 +139,10 @@ class Looking:
                 self._deviates(_charges.VALUE_TYPES, f"{name} must be {wanted}, got {value.dtype.name}", case)
             self._count(_charges.VALUE_TYPES)
         # ACC-7: which of some subnormal logits is the largest, a platform that flushes them cannot tell.
-        untold = ("predicted_class",) if self.cell["special"] == "tiny" else ()
+        untold: tuple[str, ...] = ("predicted_class",) if self.cell["special"] == "tiny" else ()
+        # STATE-4: terms of both signs that are beyond the largest float.
+        if self.cell["special"].startswith("huge") and self.cell["place"] == "negative":
+            untold = ("loss", "target_log_probability")
         told = {name: value for name, value in outputs.items() if name not in untold}
 
         def bounds(grade: Grade) -> dict[str, Array]:

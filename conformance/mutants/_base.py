@@ -338,6 +338,8 @@ _along_smoothing.defjvp(_along_smoothing_jvp, symbolic_zeros=True)
 
 def _times(coefficient, tangent):
     """Their product with 0 * inf = 0, linear in the tangent: inf comes from finite factors."""
+    if _absent(tangent):
+        return jnp.zeros_like(coefficient)
     huge = jnp.asarray(2.0 ** (jnp.finfo(coefficient.dtype).maxexp - 28), coefficient.dtype)
     infinite = jnp.isinf(coefficient)
     once = jnp.where(infinite, jnp.copysign(huge, coefficient), coefficient) * tangent
@@ -363,15 +365,19 @@ def _contribution(weights, factor, loss, value):
     return jnp.where(weights == 0, 0, _coefficient(weights, factor) * value)
 
 
-@_contribution.defjvp
 def _contribution_jvp(primals, tangents):
     weights, factor, loss, value = primals
     dweights, dfactor, _, dvalue = tangents
+    dweights, dvalue = (jnp.zeros_like(value) if _absent(tangent) else tangent for tangent in (dweights, dvalue))
     out = _contribution(*primals)
     usable = _usable(factor)
     safe = jnp.where(usable, factor, 1)
     by_weight = jnp.where(jnp.isfinite(loss) & usable, value, 0) / safe
     return out, _coefficient(weights, factor) * dvalue + by_weight * dweights - _times(out / safe, dfactor)
+
+
+# An undefined token has no part in derivatives that are not by the factor.
+_contribution.defjvp(_contribution_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp

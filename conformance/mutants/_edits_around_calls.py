@@ -8,7 +8,8 @@ MUTANTS = (
         ("GRAD-8",),
         "an eager jvp leaves the tangent of L out; vjp, and jvp under jit, have it",
         "    return out, _coefficient(weights, factor) * dvalue + by_weight * dweights - _times(out / safe, dfactor)\n",
-        "    dfactor = dfactor if isinstance(dfactor, jax.core.Tracer) else jnp.zeros_like(dfactor)\n"
+        "    known = _absent(dfactor) or isinstance(dfactor, jax.core.Tracer)\n"
+        "    dfactor = dfactor if known else jnp.zeros_like(dfactor)\n"
         "    return out, _coefficient(weights, factor) * dvalue + by_weight * dweights - _times(out / safe, dfactor)\n",
     ),
     Edit(

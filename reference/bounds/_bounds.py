@@ -169,12 +169,14 @@ class Bounds(Units):
         slope = 2 * k * np.abs(t.lse)
         through = t.p * (slope * (self._p_units + 8) + 2 * k * self._lse_units[..., None])
         z_part = (by_loss if self._convention.add_z_loss else 0.0) + by_z
-        row = u * (by_loss * cross + z_part * through + by_log_z * t.p * (self._p_units + 4))
+        # Of huge logits any of these may be infinite: 0 where its cotangent is.
+        row = _weighed(by_loss, cross) + _weighed(z_part, through) + _weighed(by_log_z, t.p * (self._p_units + 4))
+        row = u * row
         lost = self._flushed_terms * t.p + 1
-        lost = lost * (by_loss * (2 + mass) + z_part * (1 + slope) + by_log_z)
-        flushed = self.floor * (1 + 2 * mass + slope + lost)
+        lost = lost * (by_loss * (2 + mass) + _weighed(z_part, 1 + slope) + by_log_z)
+        flushed = self.floor * (1 + 2 * mass + np.where(z_part > 0, slope, 0.0) + lost)
         counted = (by_loss + by_z + by_log_z) > 0
-        return np.where(counted, row + flushed, 0.0), by_loss * size + (z_part * slope + by_log_z) * t.p
+        return np.where(counted, row + flushed, 0.0), by_loss * size + (_weighed(z_part, slope) + by_log_z) * t.p
 
     @np.errstate(all="ignore")
     def hvp_row(self, vector: Array) -> Array:
