@@ -13,16 +13,16 @@ from lossproof.impl._softmax_row import SoftmaxRow, gap_scale
 _SMALL = 2.0**-63  # its square is in the range of float32
 
 
-def token_loss(smoothing: Smoothing | None, row: SoftmaxRow, classes: int) -> Array:
-    """xent - H of each token (VALUE-1 to VALUE-3)."""
+def token_loss(smoothing: Smoothing | None, row: SoftmaxRow, classes: int) -> tuple[Array, Array]:
+    """xent - H of each token (VALUE-1 to VALUE-3), and half of its gaps' part, which is infinite at masks alone."""
     if smoothing is None:
-        return 2.0 * row.half_target_gap + row.log_total
+        return 2.0 * row.half_target_gap + row.log_total, row.half_target_gap
     # Twice the largest float can be a finite loss once on or off has scaled it, hence halves.  [STATE-4]
     half = _absorbing(smoothing.on, row.half_target_gap)
     if row.other_gaps is not None:
         half = half + _absorbing(smoothing.off, row.other_gaps) * (0.5 / gap_scale(classes))
     # log s is in every lse - x_j, and on + (V - 1) off = 1 of it in the loss.
-    return (2.0 * half + row.log_total) - smoothing.entropy
+    return (2.0 * half + row.log_total) - smoothing.entropy, half
 
 
 def _absorbing(mass: Array, value: Array) -> Array:

@@ -77,15 +77,17 @@ def _terms(form: Form, inputs: Inputs, row: SoftmaxRow) -> TokenCrossEntropy:
     # with the loss, it would be rounded in one program and not in another.
     z = jnp.where(row.is_defined, (inputs.z_loss * row.log_z) * row.log_z, 0.0)
     if is_dense(inputs.targets):
-        loss = 2.0 * half_dense_loss(form, inputs.logits, inputs.targets, row.largest, row.peak, row.log_total)
+        half = half_dense_loss(form, inputs.logits, inputs.targets, row.largest, row.peak, row.log_total)
+        loss = 2.0 * half
         log_probability = -loss
     else:
-        loss = _class_targets.token_loss(inputs.smoothing, row, number_of_classes(form, inputs.logits))
+        loss, half = _class_targets.token_loss(inputs.smoothing, row, number_of_classes(form, inputs.logits))
         log_probability = _class_targets.log_probability(row)
-    # [STATE-2] An infinite loss outweighs a z that only overflows; no inf - inf is formed.
-    outweighed = jnp.isinf(loss) & jnp.isinf(z)
+    # [STATE-2, STATE-4] No inf - inf: mass on a mask outweighs a z that is beyond the largest float, and that any other
+    # loss.
+    both, is_masked = jnp.isinf(loss) & jnp.isinf(z), jnp.isinf(half)
     values = TokenCrossEntropy(
-        loss + jnp.where(outweighed, 0.0, z),
+        jnp.where(both & ~is_masked, 0.0, loss) + jnp.where(both & is_masked, 0.0, z),
         z,
         row.log_z,
         target_log_probability=log_probability if "target_log_probability" in form.also else None,

@@ -208,6 +208,8 @@ def test_an_infinite_loss_outweighs_a_negative_z_that_overflows(targets):
     for function in (token_cross_entropy, jax.jit(token_cross_entropy)):
         found = function(x, targets, z_loss=-0.5)
         assert (found.loss, found.z_loss) == (INF, -INF)
+        found = function(np.where(x == -INF, -(2.0**127), x).astype(np.float32), targets, z_loss=-0.5)
+        assert (found.loss, found.z_loss) == (-INF, -INF)  # both are beyond the largest float, z by far
 
 
 def test_a_gradient_that_is_not_wanted_leaves_the_others_finite():
