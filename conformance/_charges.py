@@ -126,7 +126,7 @@ assert set(SUBJECTS) == set(CLAUSES)
 _ALSO: Mapping[str, tuple[str, ...]] = {
     "SHAPE-1": _RESULTS,
     "SHAPE-4": (LOG_Z,),
-    "SHAPE-5": (LOSS,),
+    "SHAPE-5": (LOSS, BY_LOGITS),
     "VALUE-7": (Z,),
     "VALUE-10": (*_VALUES, *_DERIVATIVES),
     "VALUE-11": _VALUES,
