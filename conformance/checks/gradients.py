@@ -1,6 +1,6 @@
 """GRAD: the derivatives, whole arrays against the closed form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,8 @@ from lossproof.conformance._draw import Options, generator, random_cotangents, u
 from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp
 from lossproof.conformance._run import Comparison, Run
 from lossproof.conformance._units import check
-from lossproof.conformance.targets import Unsupported
+from lossproof.conformance.targets import Arrays, Unsupported
+from lossproof.conformance.targets._way import Directions, Way
 from lossproof.reference import FORMATS
 from lossproof.reference.bounds import with_final_rounding
 
@@ -131,6 +132,20 @@ def forward_mode(run: Run) -> None:
             cases = run.cases(Options(smoothing=end), shapes=SMALL).map(first_token)
             run.explore(st.tuples(cases, st.integers(0, 2**32 - 1)), at_an_end, 0.1)
 
+    def eagerly(drawn: tuple[Case, int]) -> None:  # along all arguments at once, which JAX has no trace of then
+        case, seed = drawn
+        one = first_token(case)
+        tangents = _tangents(run, one, seed)
+        way = Way("eager", "jvp", forms={name: "traced" for name in SCALARS if name in tangents})
+        _check_jvp(run, one, tangents, lambda: _along(run, way, one, tangents))
+
+    if run.dtype == "float32" and "eager" in run.target.transforms and "jvp" in run.target.derivatives:
+        run.explore(st.tuples(run.cases(run.everything, shapes=SMALL), st.integers(0, 2**32 - 1)), eagerly, 0.1)
+
+
+def _along(run: Run, way: Way, case: Case, tangents: Mapping[str, Array]) -> Arrays:
+    return run.target.perform(way, [case], [Directions(tangents=tangents)])[0].derivatives[0]
+
 
 @check("gradients.jvp_of_excluded", "GRAD-8", "EXCL-1", functions=[WEIGHTED], dtypes=["float32"], is_quick=False)
 def forward_mode_of_excluded(run: Run) -> None:
@@ -160,9 +175,9 @@ def forward_mode_of_excluded(run: Run) -> None:
         run.explore(strategy, partial(examine, smoothing), 0.2)
 
 
-def _check_jvp(run: Run, case: Case, tangents: Mapping[str, Array]) -> None:
+def _check_jvp(run: Run, case: Case, tangents: Mapping[str, Array], asked: Callable[[], Arrays] | None = None) -> None:
     """Judges the derivative of each output, one number each, along tangents."""
-    actual = run.ask("jvp", lambda: run.target.jvp(case, tangents), case, (JVP,))
+    actual = run.ask("jvp", asked or (lambda: run.target.jvp(case, tangents)), case, (JVP,))
     bounds = run.bounds(case, "C")
     for output in actual:
         cotangents = unit_cotangents(case, output)
