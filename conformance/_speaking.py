@@ -2,7 +2,18 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from lossproof.conformance._charges import JVP, MIXED, ORDERS, SAME, SUBJECTS, broken as broken_by, concerned, plain
+from lossproof.conformance._charges import (
+    DERIVATIVE_TYPES,
+    JVP,
+    MIXED,
+    ORDERS,
+    SAME,
+    SUBJECTS,
+    VALUE_TYPES,
+    broken as broken_by,
+    concerned,
+    plain,
+)
 from lossproof.conformance.coverage._cases import FUNCTIONS
 from lossproof.conformance.coverage._model import ABSENT, AXES, Cell, is_dense
 
@@ -105,6 +116,8 @@ def broken(cell: Cell, subject: str, *, is_small: bool) -> tuple[str, ...]:
     if is_small:
         named = [clause for clause in about if clause in ("ACC-1", "ACC-2")]
         return tuple(named) or broken_by((), (subject,), function, is_small=True)
+    if subject in (VALUE_TYPES, DERIVATIVE_TYPES):
+        return (plain(subject, function),)
     special = [
         clause
         for axis, clauses in _BY_AXIS.items()
