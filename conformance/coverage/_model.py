@@ -256,7 +256,7 @@ _ARGUMENTS = {
 
 # What the first cells have: three things and more, of which pairs are not enough.
 BEGUN: tuple[Cell, ...] = (
-    # Frameworks differentiate eager calls in another way than compiled ones: each derivative, with every argument.
+    # Frameworks differentiate eager calls in another way than compiled ones: each derivative, every argument given.
     *(
         {"function": function, **arguments, "transform": "eager", "batch": "2x3", "derivative": derivative}
         | ({"cotangent": "together"} if derivative == "vjp" else {})

@@ -28,7 +28,7 @@ MUTANTS = (
     ),
     Edit(
         "wide_targets_wrap_under_jit",
-        ("SHAPE-2",),
+        ("EXCL-2",),
         "traced int64 targets are cut to 32 bits, where there are 64: 2^32 is class 0",
         "    if targets.dtype in (np.int64, np.uint64):\n",
         "    if targets.dtype in (np.int64, np.uint64) and not isinstance(targets, jax.core.Tracer):\n",

@@ -16,7 +16,7 @@ OF_KERNELS = (
     ),
     Edit(
         "partial_block_dropped",
-        ("VALUE-8",),
+        ("VALUE-1",),
         "V // 64 blocks for V classes: the last, partial one is never summed",
         _REST,
         "        jnp.sum(\n"

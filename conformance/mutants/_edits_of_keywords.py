@@ -76,8 +76,9 @@ OF_KEYWORDS = (
         "entropy_of_masked_class",
         ("VALUE-15",),
         "0 * inf: a masked class makes the entropy NaN (https://github.com/huggingface/trl/issues/7221)",
+        "    return jnp.where(p == 0, 0, p * gaps)  # a gap of huge logits is infinite\n\n\ndef _gaps(x):\n"
         "    return jnp.where(x == -jnp.inf, 0, _peak(x) - x)",
-        "    return _peak(x) - x",
+        "    return p * gaps\n\n\ndef _gaps(x):\n    return _peak(x) - x",
     ),
     Edit(
         "entropy_negated",
