@@ -140,8 +140,10 @@ class Looking:
             self._count(_charges.VALUE_TYPES)
         # ACC-7: which of some subnormal logits is the largest, a platform that flushes them cannot tell.
         untold: tuple[str, ...] = ("predicted_class",) if self.cell["special"] == "tiny" else ()
-        # STATE-4: terms of both signs that are beyond the largest float.
-        if self.cell["special"].startswith("huge") and self.cell["place"] == "negative":
+        # STATE-4: terms of both signs that may be beyond the largest float.
+        sizes = np.abs(case.logits.astype(np.float64))
+        is_huge = bool(np.any(np.isfinite(sizes) & (sizes > np.finfo(case.carried).max / 2**24)))
+        if is_huge and self.cell["place"] == "negative":
             untold = ("loss", "target_log_probability")
         told = {name: value for name, value in outputs.items() if name not in untold}
 
