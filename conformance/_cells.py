@@ -112,11 +112,13 @@ class Looking:
         if self.cell["transform"] == "split":
             outputs = self._of_all_devices(case, outputs)
         exact = exact_case(case)
+        is_pulled = self.asked.way.derivative in ("vjp", "vjp twice")
+        right = exact_values(exact, self.run.convention) if outputs or is_pulled else {}
         if outputs:
-            self._values(case, exact, outputs)
-        if self.asked.way.derivative in ("vjp", "vjp twice"):
+            self._values(case, exact, outputs, right)
+        if is_pulled:
             for cotangents, gradients in zip(directions.cotangents, answer.derivatives, strict=True):
-                self._gradients(case, exact, cotangents, gradients)
+                self._gradients(case, exact, cotangents, gradients, right["loss"])
         elif self.asked.way.derivative == "jvp":
             self._along_tangents(case, exact, directions, answer.derivatives[0])
         elif self.asked.way.derivative == "mixed":
@@ -130,9 +132,8 @@ class Looking:
                 self._deviates(name, f"{name} must be the same on all devices, got {values.tolist()}", case)
         return {name: values[0] for name, values in outputs.items()}
 
-    def _values(self, case: Case, exact: Case, outputs: Mapping[str, Array]) -> None:
+    def _values(self, case: Case, exact: Case, outputs: Mapping[str, Array], right: Mapping[str, Exact]) -> None:
         run = self.run
-        right = exact_values(exact, run.convention)
         for name, value in outputs.items():
             wanted = "int32" if name == "predicted_class" else case.carried
             if value.dtype.name != wanted:
@@ -156,7 +157,7 @@ class Looking:
         self._compare("values", case, told, right, bounds)
 
     def _gradients(
-        self, case: Case, exact: Case, cotangents: Mapping[str, Array], gradients: Mapping[str, Array]
+        self, case: Case, exact: Case, cotangents: Mapping[str, Array], gradients: Mapping[str, Array], loss: Exact
     ) -> None:
         run = self.run
         right = exact_gradients(exact, cotangents, run.convention)
@@ -166,7 +167,7 @@ class Looking:
                 message = f"the derivative by {name} must be {wanted}, got {value.dtype.name}"
                 self._deviates(_charges.DERIVATIVE_TYPES, message, case)
             self._count(_charges.DERIVATIVE_TYPES)
-        silent = self._unspoken_of(exact, cotangents, right)
+        silent = _unspoken_of(loss.high, cotangents, right)
         spoken = {name: value for name, value in gradients.items() if name not in silent}
 
         def bounds(grade: Grade) -> dict[str, Array]:
@@ -181,19 +182,6 @@ class Looking:
         by = {_charges.by(name): value for name, value in spoken.items()}
         self._compare("gradients", case, by, {_charges.by(name): right[name] for name in spoken}, bounds)
         self._count(_charges.cotangent_of(next(iter(cotangents))) if len(cotangents) == 1 else _charges.TOGETHER)
-
-    def _unspoken_of(self, exact: Case, cotangents: Mapping[str, Array], right: Mapping[str, Exact]) -> tuple[str, ...]:
-        """The arguments by which there are derivatives of which the specification says nothing."""
-        losses = exact_values(exact, self.run.convention)["loss"].high
-        if np.any(np.isnan(losses)):
-            return (*SCALARS, "targets")  # STATE-3 speaks of rows of the logits gradient alone
-        silent = []
-        if "loss" not in cotangents:
-            silent.append("label_smoothing")  # GRAD-4 speaks of the loss, whose slope may be infinite
-            silent += ["loss_normalizing_factor"] if np.any(np.isinf(losses)) else []  # 0 times an infinite loss
-        if "targets" in right and np.any(np.isnan(right["targets"].high)):
-            silent.append("targets")  # infinite, of either sign
-        return tuple(silent)
 
     def _type_of(self, case: Case, name: str) -> str:
         """The type of a derivative: that of its argument, unless the framework has no 64-bit numbers just now."""
@@ -321,6 +309,19 @@ def _alone(number: float) -> Exact:
 
 def _of_token(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in inputs.items() if name not in ("weights", "loss_normalizing_factor")}
+
+
+def _unspoken_of(losses: Array, cotangents: Mapping[str, Array], right: Mapping[str, Exact]) -> tuple[str, ...]:
+    """The arguments by which there are derivatives of which the specification says nothing."""
+    if np.any(np.isnan(losses)):
+        return (*SCALARS, "targets")  # STATE-3 speaks of rows of the logits gradient alone
+    silent = []
+    if "loss" not in cotangents:
+        silent.append("label_smoothing")  # GRAD-4 speaks of the loss, whose slope may be infinite
+        silent += ["loss_normalizing_factor"] if np.any(np.isinf(losses)) else []  # 0 times an infinite loss
+    if "targets" in right and np.any(np.isnan(right["targets"].high)):
+        silent.append("targets")  # infinite, of either sign
+    return tuple(silent)
 
 
 def _one_by_one(case: Case, tangents: Mapping[str, Array]) -> Iterator[tuple[Any, Case, Mapping[str, Array]]]:

@@ -53,18 +53,28 @@ def controlled(run: Run, target: Target, violation: Violation, broken: Sequence[
     case = violation.case
     if not special or case is None or case.function not in OUTPUTS:
         return tuple(broken)
+    ordinary = _of_one_axis(case) if "SHAPE-1" in special else case
     wrong = [
-        subject for subject in _questions(violation.subjects, case.function) if _deviates(run, target, case, subject)
+        subject
+        for subject in _questions(violation.subjects, case.function)
+        if _deviates(run, target, ordinary, subject)
     ]
     if not wrong:
         return tuple(broken)
     kept = [clause for clause in broken if clause not in special]
     summed = SUBJECTS["VALUE-5"] if case.function == WEIGHTED else ()
-    of_total = [s for s in wrong if s in summed and not _deviates(run, target, case, s, alone=True)]
+    of_total = [s for s in wrong if s in summed and not _deviates(run, target, ordinary, s, alone=True)]
     found = ["VALUE-5" if subject in of_total else plain(subject, case.function) for subject in wrong]
     if of_total:  # each token is right
         kept = [clause for clause in kept if clause != "VALUE-1"]
     return tuple(dict.fromkeys([*found, *kept]))
+
+
+def _of_one_axis(case: Case) -> Case:
+    """The same tokens along one axis, [N, V]."""
+    axes = case.logits.ndim - 1
+    arrays = {name: value for name, value in case.inputs.items() if np.ndim(value) >= axes > 0}
+    return case.with_inputs(**{name: value.reshape(-1, *value.shape[axes:]) for name, value in arrays.items()})
 
 
 def twin(run: Run, case: Case) -> Case:

@@ -171,11 +171,21 @@ class Run:
     # Searching.
 
     @property
+    def is_broad(self) -> bool:
+        """Whether more than one shape is tried; each is compiled for, and other types have those of the cells."""
+        return self.level == "exhaustive" or (self.level == "standard" and self.dtype == "float32")
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Small shapes of logits."""
+        return SHAPES if self.is_broad else QUICK
+
+    @property
     def wide(self) -> tuple[tuple[int, ...], ...]:
         """Shapes with a longer row among them, for accuracy; only some dtypes, for time."""
         if self.level == "smoke":
             return QUICK
-        return (*SHAPES, (1, 1000)) if self.dtype in ("float32", "bfloat16") else SHAPES
+        return (*self.shapes, (1, 1000)) if self.dtype in ("float32", "bfloat16") else self.shapes
 
     def cases(
         self,
@@ -200,10 +210,8 @@ class Run:
         if self.function == DENSE and self.has("z_loss") and options.z_loss is False:
             options = replace(options, z_loss=0.0)  # an argument without a default
         traced = self.target.scalars_differentiable
-        if self.level == "smoke":
-            keywords = {"shapes": QUICK, **keywords}
         limits = self.target.limits
-        wanted = tuple(keywords.get("shapes", SHAPES))
+        wanted = tuple(keywords.setdefault("shapes", self.shapes))
         shapes = tuple(dict.fromkeys(map(limits.nearest, wanted)))
         if shapes != wanted:
             for shape in wanted if exactly else ():

@@ -17,12 +17,12 @@ SPREADS = (1.0, 3.0, 0.1, 20.0)  # of the logits around a common offset
 # a logit, the other types have a fast oracle.
 CLASSES: Mapping[str, tuple[int, ...]] = {
     "smoke": (3, 257),
-    "standard": (2, 16, 257, 32128),
+    "standard": (2, 257, 32128),
     "exhaustive": (2, 3, 16, 257, 4096, 32128, 128256),
 }
 CLASSES_OF_FLOAT64: Mapping[str, tuple[int, ...]] = {
     "smoke": (3, 16),
-    "standard": (2, 16, 64),
+    "standard": (2, 64),
     "exhaustive": (2, 3, 16, 257),
 }
 FEW = 300  # classes up to which there are several tokens of each kind

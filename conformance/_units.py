@@ -1,6 +1,7 @@
 """The registry of checks, and the units of work they are cut into: check x function x dtype, with stable ids."""
 
 import functools
+import gc
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -147,6 +148,15 @@ def run_unit(
         run.calls.to_json() if verdict == ERROR else kept,
         time.perf_counter() - started,
     )
+
+
+def collect_rarely() -> None:
+    """For a process that does nothing but run units: tracing makes many objects, which need no early collection, and
+    what was imported is there to stay.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def _of_silence(run: Run) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from lossproof.conformance._guard import REASONS, STOP, Guard
 from lossproof.conformance._noise import Noise
 from lossproof.conformance._result import EXPECTED_FAIL, FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED
 from lossproof.conformance._selection import SelectionError, parse_dtypes, selected_units
-from lossproof.conformance._units import Unit, run_unit
+from lossproof.conformance._units import Unit, collect_rarely, run_unit
 from lossproof.conformance.targets import Target, TargetError, load_target, parse_convention
 from lossproof.reference.bounds import Profile, profile as profile_named
 
@@ -38,7 +38,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def noise(request: pytest.FixtureRequest) -> Noise | None:
     """Keeps what the target prints out of a run's way; None where pytest does."""
     notes = request.config.getoption("lossproof_notes")
-    return Noise(Path(notes)) if notes else None
+    if not notes:
+        return None
+    collect_rarely()
+    return Noise(Path(notes))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,10 @@
 
 import jax
 
+from lossproof.conformance._units import collect_rarely
 from lossproof.conformance.targets._devices import provide_devices
+
+collect_rarely()
 
 # Before JAX starts, as the checks of several devices want them, and any test may be the one that starts it.
 provide_devices()

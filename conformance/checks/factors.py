@@ -238,6 +238,7 @@ def packed(run: Run) -> None:
     "NORM-7",
     functions=[FACTOR],
     dtypes=ONE,
+    is_quick=False,
 )
 def pairs(run: Run) -> None:
     """Whatever two features of a batch meet: the cells of a covering array."""

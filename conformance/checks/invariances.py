@@ -25,7 +25,7 @@ from lossproof.reference.bounds import Grade, with_final_rounding
 HARD = (TOKEN, WEIGHTED)
 ONE, TWO = ("float32",), ("bfloat16", "float32")  # one where a further shape must be compiled for
 SHAPE = ((4, 16),)  # this and the next are shapes that other checks have compiled for
-BATCH = ((2, 3, 5),)
+BATCH = ((2, 4, 16),)
 NARROW, BROAD = (2, 3), (2, 257)
 SEEDS = st.integers(0, 2**16)
 APART = 200.0  # the offsets of tokens: the exponential of a difference of two is 0 in float32
@@ -86,9 +86,16 @@ def compare(
     offered = run.target.offer(run.function).outputs
     names = outputs or [name for name in OUTPUTS[run.function] if name in offered]
     found = answer or _differentiated(run, whole)
-    run.judge_values(whole, found[0], names, grade)
-    run.judge_gradients(whole, found[1], ["logits"], unit_cotangents(whole), grade)
     asked = [_differentiated(run, part) for part in parts]
+
+    def judge(case: Case, its: tuple[Arrays, Arrays], subject: str = "") -> None:
+        run.judge_values(case, its[0], names, grade, subject)
+        run.judge_gradients(case, its[1], ["logits"], unit_cotangents(case), grade, subject)
+
+    if subject:  # what is wrong before the change is not wrong by it
+        for part, its in zip(parts, asked, strict=True):
+            judge(part, its)
+    judge(whole, found, subject)
 
     def shares(name: str, grade: Grade) -> tuple[Array, Array, Array]:
         """What an array is to be, how far it may be from that, and the share of this that it uses."""
@@ -128,7 +135,7 @@ def _each(case: Case, change: Callable[[Array], Array]) -> Case:
 
 
 def _halves(case: Case) -> list[Case]:
-    """[2, 3, V] as two times [3, V]."""
+    """[2, 4, V] as two times [4, V]."""
     return [_each(case, itemgetter(half)) for half in (0, 1)]
 
 
@@ -139,7 +146,7 @@ def _set_apart(case: Case, seed: int) -> Case:
 
 
 def _batches_of_two(run: Run) -> st.SearchStrategy[tuple[Case, int]]:
-    """[2, 3, V], of this very rank where the target takes few, and seeds."""
+    """[2, 4, V], of this very rank where the target takes few, and seeds."""
     exactly = run.target.limits.ranks != ()
     return st.tuples(run.cases(run.everything, shapes=BATCH, exactly=exactly, kinds=["normal", "wide"]), SEEDS)
 
@@ -174,7 +181,8 @@ def class_order(run: Run) -> None:
         other = _reordered(case, order, -1).with_inputs(targets=moved)
         compare(run, [case], other, lambda a: a[0][..., order] if a[0].shape == case.logits.shape else a[0])
 
-    run.explore(st.tuples(run.cases(run.everything, shapes=(*SHAPE, BROAD)), SEEDS), examine, 0.4)
+    shapes = (*SHAPE, BROAD) if run.is_broad else SHAPE
+    run.explore(st.tuples(run.cases(run.everything, shapes=shapes), SEEDS), examine, 0.4)
 
 
 @check("invariances.common_offset", "ACC-2", dtypes=tuple(DTYPES))
@@ -201,7 +209,7 @@ def common_offset(run: Run) -> None:
 
 @check("invariances.batch_cut", "VALUE-5", "VALUE-6", "ACC-4", functions=[WEIGHTED], dtypes=ONE)
 def batch_cut(run: Run) -> None:
-    """[2, 3, V] as two batches of [3, V]: the totals add up, and no row of the gradient knows of the cut."""
+    """[2, 4, V] as two batches of [4, V]: the totals add up, and no row of the gradient knows of the cut."""
     run.require(outputs=["loss"])
     run.require_sum()
 
@@ -214,15 +222,15 @@ def batch_cut(run: Run) -> None:
 
 @check("invariances.shape", "SHAPE-1", functions=[TOKEN, DENSE], dtypes=ONE, is_quick=False)
 def shape(run: Run) -> None:
-    """[2, 3, V] is two batches of [3, V], and one of [6, V]: axes of tokens are nothing but their order."""
+    """[2, 4, V] is two batches of [4, V], and one of [8, V]: axes of tokens are nothing but their order."""
     run.require(outputs=["loss"])
 
     def examine(drawn: tuple[Case, int]) -> None:
         case = _set_apart(*drawn)
         compare(run, _halves(case), case, np.stack)
         if run.level != "smoke":  # which has no time to compile for one more shape
-            flat = _each(case, lambda array: array.reshape(6, *array.shape[2:]))
-            compare(run, [case], flat, lambda a: a[0].reshape(6, *a[0].shape[2:]))
+            flat = _each(case, lambda array: array.reshape(8, *array.shape[2:]))
+            compare(run, [case], flat, lambda a: a[0].reshape(8, *a[0].shape[2:]))
 
     run.explore(_batches_of_two(run), examine, 0.4)
 
@@ -247,7 +255,7 @@ def ignored_rows(run: Run) -> None:
 
 
 def _padded_rows(run: Run, exclude: Callable[[Case, int], Case]) -> None:
-    """[3, V] as the first half of [2, 3, V], whose second half `exclude` takes out, and has no finite logits."""
+    """[4, V] as the first half of [2, 4, V], whose second half `exclude` takes out, and has no finite logits."""
     run.require_sum("mean")
 
     def examine(drawn: tuple[Case, int]) -> None:
@@ -289,9 +297,9 @@ def padding_classes(run: Run) -> None:
     run.explore(run.cases(options, shapes=[NARROW], kinds=["offset"], magnitudes=(-1e4, -2e4)), examine, 0.2)
 
 
-@check("invariances.devices", "VALUE-9", dtypes=ONE, is_quick=False)
+@check("invariances.devices", "VALUE-9", functions=[WEIGHTED], dtypes=ONE, is_quick=False)
 def devices(run: Run) -> None:
-    """Tokens spread over the devices there are."""
+    """Tokens spread over the devices there are, and added up over them."""
     run.require(outputs=["loss"])
 
     def examine(case: Case) -> None:

@@ -151,13 +151,13 @@ def _check_result(run: Run, name: str) -> None:
     _further(run, examine, 1.0)
 
 
-@check("values.target_log_probability", "VALUE-13", functions=[TOKEN], dtypes=THREE)
+@check("values.target_log_probability", "VALUE-13", functions=[TOKEN], dtypes=THREE, is_quick=False)
 def target_log_probability(run: Run) -> None:
     """x_t - lse, however confident; whatever e and k are."""
     _check_result(run, "target_log_probability")
 
 
-@check("values.predicted_class", "VALUE-14", functions=[TOKEN], dtypes=THREE)
+@check("values.predicted_class", "VALUE-14", functions=[TOKEN], dtypes=THREE, is_quick=False)
 def predicted_class(run: Run) -> None:
     """The first of the largest logits, -1 for what is excluded or undefined, as int32."""
     _check_result(run, "predicted_class")

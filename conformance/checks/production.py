@@ -117,19 +117,19 @@ def _graded(judge: Callable[[Grade], None]) -> None:
         raise Violation(str(violation), violation.subjects, is_small=True, case=violation.case) from violation
 
 
-@check("production.tokens", "VALUE-1", "ACC-5", functions=[TOKEN], dtypes=TWO)
+@check("production.tokens", "VALUE-1", "ACC-5", functions=[TOKEN], dtypes=TWO, is_quick=False)
 def tokens(run: Run) -> None:
     """Each token's loss, z_loss and log_z."""
     _values(run)
 
 
-@check("production.totals", "VALUE-5", "ACC-4", functions=[WEIGHTED], dtypes=TWO)
+@check("production.totals", "VALUE-5", "ACC-4", functions=[WEIGHTED], dtypes=TWO, is_quick=False)
 def totals(run: Run) -> None:
     """Totals, with weights and a factor."""
     _values(run)
 
 
-@check("production.dense_targets", "VALUE-7", "ACC-5", functions=[DENSE], dtypes=TWO)
+@check("production.dense_targets", "VALUE-7", "ACC-5", functions=[DENSE], dtypes=TWO, is_quick=False)
 def dense_targets(run: Run) -> None:
     """One-hot targets, and a distribution over all classes."""
     _values(run)
@@ -147,7 +147,7 @@ def _values(run: Run) -> None:
         _graded(judge)
 
 
-@check("production.gradient", "GRAD-1", "ACC-3", dtypes=TWO)
+@check("production.gradient", "GRAD-1", "ACC-3", dtypes=TWO, is_quick=False)
 def gradient(run: Run) -> None:
     """Every entry of the gradient by the logits."""
     run.require(outputs=["loss"])
@@ -161,7 +161,7 @@ def gradient(run: Run) -> None:
         _graded(judge)
 
 
-@check("production.masked_vocabulary", "STATE-1", "DIFF-2", dtypes=TWO)
+@check("production.masked_vocabulary", "STATE-1", "DIFF-2", dtypes=TWO, is_quick=False)
 def masked_vocabulary(run: Run) -> None:
     """A vocabulary padded with classes of -inf to a round number."""
     run.require(outputs=["loss"])
@@ -169,7 +169,7 @@ def masked_vocabulary(run: Run) -> None:
     _both(run, _batch(run, *MASKED[run.level], 100, used=True, masked=PADDING))
 
 
-@check("production.padding", "EXCL-1", "DIFF-7", functions=[WEIGHTED], dtypes=TWO)
+@check("production.padding", "EXCL-1", "DIFF-7", functions=[WEIGHTED], dtypes=TWO, is_quick=False)
 def padding(run: Run) -> None:
     """Half of the rows are padding: weight 0, and logits of NaN."""
     run.require(outputs=["loss"], arguments=["weights"])
@@ -180,7 +180,7 @@ def padding(run: Run) -> None:
     _padded(run, pad)
 
 
-@check("production.target_out_of_range", "EXCL-2", "DIFF-3", functions=HARD, dtypes=TWO)
+@check("production.target_out_of_range", "EXCL-2", "DIFF-3", functions=HARD, dtypes=TWO, is_quick=False)
 def target_out_of_range(run: Run) -> None:
     """Half of the targets are -1 and V, and their logits NaN."""
     run.require(outputs=["loss"])

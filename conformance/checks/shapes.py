@@ -11,7 +11,7 @@ from lossproof.conformance._case import DENSE, DTYPES, FURTHER, TOKEN, WEIGHTED,
 from lossproof.conformance._charges import DERIVATIVE_TYPES, LOSS, REFUSAL, VALUE_TYPES, by
 from lossproof.conformance._draw import Options, make, unit_cotangents
 from lossproof.conformance._judge import Violation
-from lossproof.conformance._run import Run, argument_dtype, expects
+from lossproof.conformance._run import QUICK, Run, argument_dtype, expects
 from lossproof.conformance._units import check
 from lossproof.conformance.targets import Unsupported
 
@@ -163,7 +163,7 @@ def output_types(run: Run) -> None:
         run.tally.cases += 1
 
     options = Options(weights=run.has("weights"), z_loss=run.has("z_loss"))
-    run.explore(run.cases(options, shapes=[(2, 3, 5)]), examine, 0.2)
+    run.explore(run.cases(options), examine, 0.2)
 
 
 @check("shapes.empty_batch", "SHAPE-4", dtypes=tuple(DTYPES))
@@ -191,11 +191,10 @@ def smoothing_range(run: Run) -> None:
         _refuses(run, ValueError, ("label_smoothing",), {"label_smoothing": value})
     if not run.target.scalars_differentiable:
         return
-    logits = np.zeros(run.nearest((2, 3)), np.float32)
+    logits = np.zeros(run.nearest(QUICK[0]), np.float32)
     targets = np.resize(np.array([0, -1], np.int32), logits.shape[:-1])
     for value in (-0.5, 1.5, math.nan):
-        inputs = {"logits": logits, "targets": targets, "label_smoothing": value}
-        case = Case(run.function, inputs)
+        case = run.completed(Case(run.function, {"logits": logits, "targets": targets, "label_smoothing": value}))
         loss = np.ravel(run.values(case)["loss"])
         expects(bool(np.isnan(loss[0])), f"a traced label_smoothing of {value} must give NaN, got {loss[0]}", LOSS)
         gradient = run.differentiate(case, unit_cotangents(case))[1]["logits"].reshape(-1, logits.shape[-1])

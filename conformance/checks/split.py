@@ -138,7 +138,7 @@ def derivatives(run: Run) -> None:
     arguments += [name for name in ("weights", *scalars) if run.has(name)]
     outputs = run.target.offer(run.function).outputs
     inside = _splits(run)
-    for split in (*inside, *(Split(split.sizes, is_inside=False) for split in inside)):
+    for split in (*inside, Split(inside[0].sizes, is_inside=False)):
 
         def examine(drawn: tuple[Case, int], split: Split = split) -> None:
             case, seed = drawn
@@ -196,7 +196,7 @@ def devices(run: Run) -> None:
     """1, 3 and 8 devices along one axis or two, down to one class for each, against the call without; tokens, of which
     there is no total, over an axis of their own.
     """
-    every = (Split((4, 2)) if run.function == WEIGHTED else TOKENS, *EVERY)
+    every = (*EVERY, Split((4, 2)) if run.function == WEIGHTED else TOKENS)
     splits = [(split, CLASSES) for split in _splits(run, every)] + [(split, SINGLES) for split in SPLITS[1:]]
     for split, shapes in splits if run.level != "smoke" else splits[:1]:
 

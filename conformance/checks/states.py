@@ -121,7 +121,7 @@ def undefined(run: Run) -> None:
         _planted(run, Options(), bad_target)
 
 
-@check("states.nan_anywhere", "STATE-3", dtypes=["bfloat16", "float32"])
+@check("states.nan_anywhere", "STATE-3", dtypes=["bfloat16", "float32"], is_quick=False)
 def nan_anywhere(run: Run) -> None:
     """A NaN makes its token NaN wherever in a long row it is: a fast maximum may overlook it (XLA:CPU's does)."""
     run.require(outputs=["loss"])

@@ -10,7 +10,7 @@ import jax
 
 from lossproof.conformance._clauses import CLAUSES
 from lossproof.conformance._result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED, Result
-from lossproof.conformance._units import Unit, all_units, run_unit
+from lossproof.conformance._units import Unit, all_units, collect_rarely, run_unit
 from lossproof.conformance.mutants._benign import BENIGN
 from lossproof.conformance.mutants._cells_against import has_cells, is_hinted, on_cell, up_to_first
 from lossproof.conformance.mutants._edit import Edit
@@ -111,7 +111,7 @@ def run_all(
 ) -> list[Outcome]:
     """Examines the edits in several processes, the long ones first; the outcomes come in the edits' order."""
     found: dict[str, Outcome] = {}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=collect_rarely) as pool:
         # From the end of the list, where the good losses are and what only large shapes show.
         tasks = [pool.submit(examine, edit, good_losses) for edit in reversed(edits)]
         for task in as_completed(tasks):
@@ -178,8 +178,12 @@ def _units_for(edit: Edit, good_losses: str) -> Iterator[tuple[Unit, str]]:
 
 
 def _reorders(unit: Unit) -> bool:
-    """Whether a unit changes an order or a shape, or devices, where rows are put together in another way."""
-    return unit.dtype == "float32" and unit.check.id.startswith(("invariances.", "split."))
+    """Whether a unit changes an order or a shape, or devices, where rows are put together in another way, or has rows
+    that are longer than others'.
+    """
+    return unit.dtype == "float32" and unit.check.id.startswith(
+        ("invariances.", "split.", "production.", "states.nan_anywhere")
+    )
 
 
 def _can_change(edit: Edit, unit: Unit) -> bool:
