@@ -176,6 +176,13 @@ class Run:
         return self.level == "exhaustive" or (self.level == "standard" and self.dtype == "float32")
 
     @property
+    def has_two_axes(self) -> bool:
+        """Whether tokens of two axes are tried beside those of one: also where a target takes a few ranks alone, as the
+        shapes that stand for others then have one token along an axis.
+        """
+        return self.is_broad or bool(self.target.limits.ranks)
+
+    @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Small shapes of logits."""
         return SHAPES if self.is_broad else QUICK

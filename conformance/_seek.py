@@ -17,6 +17,7 @@ from lossproof.conformance._likeness import is_gross, is_right, resembles
 from lossproof.conformance._replay import RAISED, Answers, Replay, UnknownCallError
 from lossproof.conformance.mutants import BENIGN, MUTANTS, Edit
 from lossproof.conformance.mutants._load import load
+from lossproof.conformance.mutants._meetings import MUTANTS as OF_MEETINGS
 from lossproof.conformance.targets import Target, Unsupported, load_target, parse_convention
 from lossproof.reference import LOSSPROOF, Convention
 
@@ -95,7 +96,8 @@ class Search:
 
     def best(self, inputs: Sequence[Input], *, everywhere: bool = False) -> tuple[Edit | None, set[int]]:
         """The defect that answers most inputs as the target does, and which; those count most that are off by more than
-        digits, and of equal defects that which breaks the fewest clauses that the target keeps.
+        digits, and of equal defects that which is one everywhere, then that which breaks the fewest clauses that the
+        target keeps.
         """
         ranked: list[tuple[tuple[int, ...], Edit, set[int]]] = []
         for order, edit in enumerate(MUTANTS):
@@ -104,7 +106,8 @@ class Search:
             if any(self.is_like(edit, each) for each in first):
                 alike = {place for place, each in enumerate(inputs) if self.is_like(edit, each)}
                 gross = sum(inputs[place].gross for place in alike)
-                ranked.append(((-gross, -len(alike), len(self.passing & set(edit.clauses)), order), edit, alike))
+                kept = len(self.passing & set(edit.clauses))
+                ranked.append(((-gross, -len(alike), edit in OF_MEETINGS, kept, order), edit, alike))
         if not ranked:
             return None, set()
         _, edit, alike = min(ranked, key=lambda each: each[0])

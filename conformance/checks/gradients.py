@@ -27,7 +27,7 @@ def by_logits(run: Run) -> None:
     run.require(outputs=["loss"])
     run.explore(run.cases(bare=True), run.check_gradients, 0.5)
     run.explore(run.cases(run.everything), run.check_gradients, 0.5)
-    if run.is_broad:
+    if run.has_two_axes:
         run.explore(run.cases(shapes=[(2, 4, 16)]), run.check_gradients, 0.3)
 
 

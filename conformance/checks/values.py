@@ -15,7 +15,7 @@ def hard_targets(run: Run) -> None:
     """lse - x_t, for batches of one and of two axes."""
     run.require(outputs=["loss"])
     run.explore(run.cases(bare=True), lambda case: run.check_values(case, ["loss"]))
-    if run.is_broad:
+    if run.has_two_axes:
         run.explore(run.cases(shapes=[(2, 4, 16)]), lambda case: run.check_values(case, ["loss"]), 0.3)
 
 
