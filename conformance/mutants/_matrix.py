@@ -1,5 +1,6 @@
 """Runs the suite against each mutant until every clause that it breaks has been noticed by a check that cites it."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -70,6 +71,7 @@ def examine(edit: Edit, good_losses: str = PART) -> Outcome:
     """
     outcome = _unnoticed_until(edit) if edit.clauses else _passing(edit, good_losses)
     jax.clear_caches()  # of its programs, which nobody asks for again
+    gc.collect()
     return outcome
 
 

@@ -22,4 +22,5 @@ UNSEEN = (
     "last_block_dropped_with_entropy_alone",
     "targets_shifted_with_many_classes",
     "weights_dropped_with_eager_calls",
+    "smoothing_constant_with_uniform_smoothing_many_tokens",
 )
