@@ -34,6 +34,7 @@ _BASE = {
     *(clause for clause in CLAUSES if clause.startswith("ACC-")),
 }
 _ORDINARY = 50.0  # logits beyond are replaced
+_FEW = 4096  # logits that may all differ
 _PLENTY = (4, 16)  # the shape where a case has no token, or a single class
 
 # What is as wrong as the derivative by the logits, if that is wrong without any of it.
@@ -85,11 +86,14 @@ def twin(run: Run, case: Case) -> Case:
     logits = np.where(np.isfinite(case.logits), case.logits, np.inf).astype(np.float64)
     if logits.shape == shape:
         drawn = np.where(np.abs(logits) <= _ORDINARY, logits, drawn)
+    if drawn.size > _FEW:  # what is alike the reference computes once
+        drawn = np.round(drawn * 4) / 4
     given = np.asarray(case.inputs["targets"])
     if given.ndim == case.logits.ndim:
         given = np.argmax(np.abs(np.nan_to_num(given.astype(np.float64))), axis=-1)
     classes = np.resize(given, shape[:-1]).astype(np.int64) % shape[-1]
-    targets = np.eye(shape[-1])[classes] if case.function == DENSE else classes.astype(np.int32)
+    one_hot = np.arange(shape[-1]) == classes[..., None]
+    targets = one_hot if case.function == DENSE else classes.astype(np.int32)
     extra = {"z_loss": 0.0} if case.function == DENSE and run.has("z_loss") else {}
     return run.completed(make(case.function, run.dtype, drawn, targets, **extra))
 
