@@ -1,5 +1,7 @@
 """What a clause is charged with: what was compared in a case about it, and deviations that it forbids."""
 
+import tracemalloc
+
 import jax
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from lossproof.conformance import Summary, load_target
 from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
 from lossproof.conformance._charges import BY_GRADE_A, BY_LOGITS, LOSS, SUBJECTS, broken, concerned
 from lossproof.conformance._clauses import CLAUSES
-from lossproof.conformance._control import controlled
+from lossproof.conformance._control import controlled, twin
 from lossproof.conformance._draw import make
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._result import FAIL, PART, PASS, UNSUPPORTED
@@ -184,3 +186,17 @@ def test_what_is_wrong_for_masks_alone_breaks_their_clause(run_of):
     """Fails when the control of a special case excuses it."""
     clauses = run_of(ONLY_MASKS_WRONG, ("values.hard_targets", "states.masked_vocabulary")).clauses
     assert (clauses["VALUE-1"].verdict, clauses["STATE-1"].verdict) == (PASS, FAIL)
+
+
+def test_the_control_of_a_large_dense_case_is_no_square_matrix():
+    """Fails when the twin of a row of V classes takes the memory of V x V numbers, or its logits all differ."""
+    logits = np.random.default_rng(0).normal(size=(1, 32128))
+    case = make(DENSE, "float32", logits, np.eye(1, 32128), z_loss=0.0)
+    run = Run(load_target("lossproof"), DENSE, "float32", "smoke", 0)
+    tracemalloc.start()
+    control = twin(run, case)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 * logits.nbytes
+    assert len(np.unique(control.logits)) < 100
+    np.testing.assert_array_equal(control.inputs["targets"], case.inputs["targets"])
