@@ -13,7 +13,7 @@ import numpy as np
 from lossproof.conformance._case import FACTOR, KEYWORDS, SCALARS, WEIGHTED, Array, Case
 from lossproof.conformance.coverage import AXES
 from lossproof.conformance.targets._devices import axis_names, on_split_classes, provide_devices, sharded, spread
-from lossproof.conformance.targets._jax_ways import perform
+from lossproof.conformance.targets._jax_ways import as_numbers, perform
 from lossproof.conformance.targets._python import PythonTarget, target_code
 from lossproof.conformance.targets._target import Arrays, Offer, Split, Unsupported, pair
 from lossproof.conformance.targets._way import Answer, Directions, Way, given_as, refuse_changed
@@ -263,4 +263,4 @@ def _precision(case: Case) -> Iterator[None]:
 
 
 def _numpy(arrays: Mapping[str, Any]) -> Arrays:
-    return {name: np.asarray(value) for name, value in arrays.items()}
+    return {name: as_numbers(value) for name, value in arrays.items()}

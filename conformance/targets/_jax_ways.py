@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lossproof.conformance._case import KEYWORDS, SCALARS, Case
+from lossproof.conformance._case import KEYWORDS, SCALARS, Array, Case
 from lossproof.conformance.targets._devices import axis_names, on_split_classes, sharded, spread
 from lossproof.conformance.targets._python import target_code
 from lossproof.conformance.targets._target import Split
@@ -207,7 +207,7 @@ def _mapped(way: Way, body: Body, cases: Sequence[Case], directions: Sequence[Di
         axes = tuple({name: 0 if name in names else None for name in group} for group in (floats, others))
         with target_code():
             found = jax.jit(jax.vmap(body, in_axes=(*axes, 0)))(floats, others, along)
-    arrays = jax.tree.map(np.asarray, found)
+    arrays = jax.tree.map(as_numbers, found)
     return [_answer(jax.tree.map(lambda array, n=n: array[n], arrays)) for n in range(len(cases))]
 
 
@@ -215,6 +215,12 @@ def _arrays(case: Case) -> dict[str, Any]:
     return {name: value for name, value in case.inputs.items() if isinstance(value, np.ndarray)}
 
 
+def as_numbers(array: Any) -> Array:
+    """An array as NumPy's; the tangents of integers, which JAX writes without numbers, are 0."""
+    found = np.asarray(array)
+    return np.zeros(found.shape, np.float32) if found.dtype == jax.dtypes.float0 else found
+
+
 def _answer(found: tuple[Tree, Tree]) -> Answer:
-    outputs, derivatives = jax.tree.map(np.asarray, found)
+    outputs, derivatives = jax.tree.map(as_numbers, found)
     return Answer(dict(outputs), tuple(dict(each) for each in derivatives))

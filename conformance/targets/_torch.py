@@ -13,6 +13,7 @@ from lossproof.conformance.targets._layouts import layout_of, require_unchanged
 from lossproof.conformance.targets._python import PythonTarget, split_arguments, target_code
 from lossproof.conformance.targets._recall import Recall
 from lossproof.conformance.targets._target import Arrays, Offer, Unsupported
+from lossproof.conformance.targets._way import Answer, Directions, Way
 from lossproof.reference import LOSSPROOF, Convention
 
 
@@ -115,6 +116,11 @@ class TorchTarget(PythonTarget):
                 raise Violation(f"the derivative by {name} differs when it is asked for twice; {case.describe()}")
         require_unchanged(f"the gradient of {case.function}", before, _arrays(tensors))
         return values, gradients
+
+    def perform(self, way: Way, cases: Sequence[Case], directions: Sequence[Directions]) -> list[Answer]:
+        if way.given == "big-endian":
+            raise Unsupported(f"{self.name} takes tensors, which have the byte order of the machine")
+        return super().perform(way, cases, directions)
 
     def _tensors(self, arrays: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """Where one fits, in the memory of an earlier call, filled anew, as a loader of data does."""

@@ -1,7 +1,9 @@
 """The verdict on a cell: what is wrong in any of its calls is seen, and blamed on what the cell is about."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -15,9 +17,12 @@ from lossproof.conformance._speaking import broken, charged, clauses_about
 from lossproof.conformance.coverage import ABSENT, AXES, broken_rule
 from lossproof.conformance.coverage._cases import FUNCTIONS, calls, simplified
 from lossproof.conformance.coverage._offered import adapted
-from lossproof.conformance.targets import Offer
+from lossproof.conformance.targets import Offer, Unsupported
+from lossproof.conformance.targets._jax_ways import as_numbers
 from lossproof.conformance.targets._way import given_as, refuse_changed
 
+NUMPY_LOSS = Path(__file__).parents[2] / "examples/targets/numpy_loss.py"
+NO_NUMPY = ("jax", "list", "sharded")
 PLAIN = {axis: values[0] for axis, values in AXES.items()}
 TWICE = {**PLAIN, "derivative": "vjp twice", "cotangent": "together", "z_loss": "0.5", "z_loss form": "traced"}
 
@@ -151,3 +156,34 @@ def test_containers_hold_the_same_numbers_and_writing_to_them_is_seen(given):
         made[0, 0] = 7
         with pytest.raises(Violation, match="changed its argument logits"):
             refuse_changed({"logits": array}, {"logits": made})
+
+
+@pytest.mark.parametrize("given", AXES["given"])
+@pytest.mark.parametrize("name", ["lossproof", "torch", "numpy"])
+def test_arrays_in_any_container_are_taken_or_unsupported(name, given):
+    """Fails when a container that an adapter cannot pass on is an exception of the suite's own."""
+    if name == "torch":
+        pytest.importorskip("torch")
+    target = load_target(f"{NUMPY_LOSS}:loss" if name == "numpy" else name)
+    cell = adapted(
+        {**PLAIN, "given": given, "transform": "eager", "derivative": "values"},
+        target,
+        target.offer(TOKEN),
+        dense=False,
+    )
+    try:
+        found = look(Run(target, TOKEN, "float32", "standard", 0), cell, 0)
+    except Unsupported:
+        assert (name, given) in {
+            ("torch", "big-endian"),
+            *((other, g) for other in ("torch", "numpy") for g in NO_NUMPY),
+        }
+    else:
+        assert found.compared
+
+
+def test_tangents_of_integers_are_zeros():
+    """Fails when the derivative of a loss that counts its tokens in integers ends a run with an error."""
+    found = as_numbers(np.zeros((2, 3), jax.dtypes.float0))
+    assert (found.dtype, found.shape) == (np.float32, (2, 3)) and not found.any()
+    assert as_numbers(np.ones(2)).dtype == np.float64
