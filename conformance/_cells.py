@@ -168,6 +168,8 @@ class Looking:
                 self._deviates(_charges.DERIVATIVE_TYPES, message, case)
             self._count(_charges.DERIVATIVE_TYPES)
         silent = _unspoken_of(loss.high, cotangents, right)
+        if run.convention.reduction == "mean" and np.any(np.isnan(loss.high)):
+            silent += ("weights",)  # undefined as a whole, and so is what moves its divisor
         spoken = {name: value for name, value in gradients.items() if name not in silent}
 
         def bounds(grade: Grade) -> dict[str, Array]:

@@ -195,14 +195,15 @@ def by_batch_row(problem: BatchProblem, i: int, by_loss: Real, by_z: Real) -> li
 
 
 def by_batch_weight(problem: BatchProblem, i: int, by_loss: Real, by_z: Real, by_weight_sum: Real) -> Value:
-    """GRAD-2: loss_i / L, at weight 0 too."""
+    """GRAD-2: loss_i / L, at weight 0 too; of a loss that is no number 0, but a mean's divisor moves all the same."""
     if not problem.in_range(i):
         return exact(0)
-    token = problem.token(i)
-    if isinstance(token.loss, float) or problem.divisor is None:
+    token, is_mean = problem.token(i), problem.convention.reduction == "mean"
+    is_finite = not isinstance(token.loss, float)
+    if problem.divisor is None or not (is_finite or is_mean):
         return exact(by_weight_sum)
-    value: Value = exact(by_loss) * token.loss + exact(by_z) * token.z_loss
-    if problem.convention.reduction == "mean":  # the sum of the weights, by which is divided, moves too
+    value: Value = exact(by_loss) * token.loss + exact(by_z) * token.z_loss if is_finite else exact(0)
+    if is_mean:  # the sum of the weights, by which is divided, moves too
         counted = problem.counted()
         parts = [scaled(exact(problem.weight(n)), _outputs(problem.token(n), by_loss, by_z)) for n in counted]
         whole = added(parts, [*counted.values()])

@@ -1,5 +1,6 @@
 """How peers reduce a batch: a sum and two kinds of mean."""
 
+import math
 from fractions import Fraction
 
 import pytest
@@ -74,3 +75,16 @@ def test_the_derivatives_of_a_weighted_mean(argument):
     width = len(entries) // 3 or 1
     for n, entry in enumerate(entries):
         assert_is_derivative(f"{argument}, of a mean", entry, lambda h, n=n: mean(n // width, n % width, h))
+
+
+def test_the_weight_of_an_excluded_token_moves_the_divisor_of_a_mean():
+    """Fails when the derivative by the weight 0 of a token with a NaN is 0: it is -mean / (sum of the weights)."""
+    logits = [*ROWS[:2], [math.nan, 0, 0]]
+    batch = (logits, TARGETS, [Fraction(3, 2), Fraction(1, 4), 0])
+    mean = reference.compute_weighted_cross_entropy(*batch, convention=MEAN, digits=30).loss
+    gradients = reference.compute_weighted_cross_entropy_gradients(
+        *batch, cotangents={"loss": 1}, convention=MEAN, digits=30
+    )
+    found = gradients.weights.values[2]
+    assert abs(found.value + mean.value / mpf("1.75")) < mpf("1e-14")
+    assert found.value < -0.1
