@@ -9,8 +9,7 @@ import numpy as np
 from lossproof.conformance import _charges
 from lossproof.conformance._case import SCALARS, WEIGHTED, Array, Case
 from lossproof.conformance._exact import Exact, dot, exact_gradients, exact_hvp, exact_values
-from lossproof.conformance._judge import Judgement, Violation, judge
-from lossproof.conformance._mean import divisor
+from lossproof.conformance._judge import Judgement, Violation, VoidCaseError, judge
 from lossproof.conformance._run import Run, argument_dtype
 from lossproof.conformance.coverage._cases import Calls, calls, exact_case, total_of
 from lossproof.conformance.coverage._model import Cell
@@ -18,6 +17,7 @@ from lossproof.conformance.targets import Unsupported
 from lossproof.conformance.targets._way import Answer, Directions
 from lossproof.reference.bounds import Grade, with_final_rounding
 
+SECOND = ("forward over reverse", "reverse over forward", "mixed")
 FEW_TOKENS = 4  # whose derivatives along tangents are judged, one by one
 
 
@@ -113,26 +113,25 @@ class Looking:
         if self.cell["transform"] == "split":
             outputs = self._of_all_devices(case, outputs)
         exact = exact_case(case)
-        is_mean = self.run.convention.reduction == "mean" and case.logits.size > 0
-        if is_mean and divisor(exact, self.run.convention).value == 0:
-            return  # of weights that add up to 0
-        is_pulled = self.asked.way.derivative in ("vjp", "vjp twice")
-        right = exact_values(exact, self.run.convention) if outputs or is_pulled else {}
+        is_mean = self.run.convention.reduction == "mean"
+        try:
+            self.run.refuse_no_mean(exact, empty=False)
+        except VoidCaseError:
+            return
+        is_second = self.asked.way.derivative in SECOND
+        right = exact_values(exact, self.run.convention) if is_mean or not is_second else {}
         if outputs:
             self._values(case, exact, outputs, right)
-        if self.run.convention.reduction == "mean":
-            losses = exact_values(exact, self.run.convention)["loss"].high
-            if np.any(np.isnan(losses)):  # undefined as a whole, and so are all of its derivatives
-                return
-        if is_pulled:
+        if is_mean and np.any(np.isnan(right["loss"].high)):
+            return  # undefined as a whole, and so are all of its derivatives
+        if self.asked.way.derivative in ("vjp", "vjp twice"):
             for cotangents, gradients in zip(directions.cotangents, answer.derivatives, strict=True):
                 self._gradients(case, exact, cotangents, gradients, right["loss"])
         elif self.asked.way.derivative == "jvp":
             self._along_tangents(case, exact, directions, answer.derivatives[0])
-        elif self.asked.way.derivative == "mixed" and self.run.convention.reduction == "mean":
-            pass  # GRAD-11 speaks of sums
         elif self.asked.way.derivative == "mixed":
-            self._mixed(case, exact, directions, answer.derivatives[0]["product"])
+            if not is_mean:  # GRAD-11 speaks of sums
+                self._mixed(case, exact, directions, answer.derivatives[0]["product"])
         elif answer.derivatives:
             self._product(case, exact, directions, answer.derivatives[0]["product"])
 

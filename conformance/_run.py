@@ -304,7 +304,7 @@ class Run:
         """
         if case is not None:
             self.target.limits.require(self.target.limits.cast(case))
-            self._refuse_no_mean(case, empty=True)
+            self.refuse_no_mean(case, empty=True)
         if self._hung is not None:
             raise self._hung
         try:
@@ -326,7 +326,7 @@ class Run:
         with target_code():
             return self.target.call(function, arguments)
 
-    def _refuse_no_mean(self, case: Case, *, empty: bool) -> None:
+    def refuse_no_mean(self, case: Case, *, empty: bool) -> None:
         """Raises VoidCaseError where the weights that a mean divides by add up to 0 although tokens count; and, if
         `empty`, where none counts.
         """
@@ -341,7 +341,7 @@ class Run:
         outputs = self.target.offer(self.function).outputs
         case = self.target.limits.cast(case)
         self.target.limits.require(case)
-        self._refuse_no_mean(case, empty=False)
+        self.refuse_no_mean(case, empty=False)
         try:
             return dict(self.ask(self.function, lambda: self.target.values(case), subjects=outputs))
         except Violation as violation:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from lossproof import compute_weighted_cross_entropy
 from lossproof.conformance import load_target
 from lossproof.conformance._case import TOKEN, WEIGHTED
 from lossproof.conformance._cells import look
@@ -17,7 +18,7 @@ from lossproof.conformance._speaking import broken, charged, clauses_about
 from lossproof.conformance.coverage import ABSENT, AXES, broken_rule
 from lossproof.conformance.coverage._cases import FUNCTIONS, calls, simplified
 from lossproof.conformance.coverage._offered import adapted
-from lossproof.conformance.targets import Offer, Unsupported
+from lossproof.conformance.targets import Offer, Unsupported, function_target
 from lossproof.conformance.targets._jax_ways import as_numbers
 from lossproof.conformance.targets._way import given_as, refuse_changed
 
@@ -187,3 +188,19 @@ def test_tangents_of_integers_are_zeros():
     found = as_numbers(np.zeros((2, 3), jax.dtypes.float0))
     assert (found.dtype, found.shape) == (np.float32, (2, 3)) and not found.any()
     assert as_numbers(np.ones(2)).dtype == np.float64
+
+
+def test_a_mean_of_nothing_has_a_value_and_no_derivatives():
+    """Fails when a sound mean is held to a derivative where no token counts, or its value there is not judged."""
+
+    def mean(logits, targets, weights):
+        total, _, weight_sum = compute_weighted_cross_entropy(logits, targets, weights)
+        return total / weight_sum
+
+    target = function_target("mean", mean)
+    assert target.convention.reduction == "mean"
+    changed = {"function": "weighted", "batch": "scalar", "weights": "bool", "weighing": "ordinary"}
+    cell = {**PLAIN, **changed, "derivative": "vjp", "cotangent": "loss"}
+    found = look(Run(target, WEIGHTED, "float32", "standard", 0), cell, 0)
+    assert not found.deviations
+    assert found.compared["loss"] > found.compared["by logits"] > 0
