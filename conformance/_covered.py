@@ -1,13 +1,16 @@
 """How much of the model a run has looked at."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from lossproof.conformance._result import Result
-from lossproof.conformance.coverage._model import AXES
+from lossproof.conformance.coverage._model import AXES, Cell
 from lossproof.conformance.coverage._stored import pairs, stored
+from lossproof.conformance.coverage._triples import told, triples
 
 # The part of the pairs in the cells that a target can be called in, that must be judged for a verdict.
 FLOOR = 0.5
@@ -23,27 +26,44 @@ def covered(results: Iterable[Result], level: str) -> dict[str, Any]:
     Returns:
       "cells": how many by verdict; "pairs": of values: "all" that axes could have, "excluded" by the rules, in the
       "model" of the level, "judged" in cells that passed or failed, "unsupported" in others alone, and "share", the
-      judged ones of those that the target's cells have.
+      judged ones of those that the target's cells have; "axes": for each value of each axis how many cells passed,
+      failed, and were unsupported; "triples", counted likewise, at level exhaustive, else None.
     """
     cells = [entry for result in results for entry in result.coverage.get("cells", ())]
     if not cells:
         return {}
     found = [entry["verdict"] for entry in cells]
-    judged = pairs(entry["cell"] for entry in cells if entry["verdict"] != "unsupported")
-    unsupported = pairs(entry["cell"] for entry in cells if entry["verdict"] == "unsupported") - judged
-    possible = pairs(stored("standard"))
-    all_pairs = sum(len(a) * len(b) for a, b in combinations(AXES.values(), 2))
+    seen = [entry["cell"] for entry in cells if entry["verdict"] != "unsupported"]
+    unseen = [entry["cell"] for entry in cells if entry["verdict"] == "unsupported"]
+    possible, judged = pairs(stored("standard")), pairs(seen)
+    model = possible if level == "exhaustive" else pairs(stored(level))
     return {
         "cells": {verdict: found.count(verdict) for verdict in ("pass", "fail", "unsupported")},
-        "pairs": {
-            "all": all_pairs,
-            "excluded": all_pairs - len(possible),
-            "model": len(pairs(stored(level))),
-            "judged": len(judged),
-            "unsupported": len(unsupported),
-            "share": round(len(judged) / max(1, len(judged | unsupported)), 4),
-        },
+        "pairs": _counted(2, len(possible), len(model), len(judged), len(pairs(unseen) - judged)),
+        "triples": _triples(seen, unseen) if level == "exhaustive" else None,
         "axes": _by_axis(cells),
+    }
+
+
+def _triples(seen: Sequence[Cell], unseen: Sequence[Cell]) -> dict[str, Any]:
+    """The counts of triples."""
+    model = [cell for function in AXES["function"] for cell in triples(function)]
+    values = dict.fromkeys(item for cell in (*model, *seen, *unseen) for item in cell.items())
+    number = {value: index for index, value in enumerate(values)}
+    possible, judged, left = (told(cells, number) for cells in (model, seen, unseen))
+    counts = [int(np.count_nonzero(table)) // 6 for table in (possible, judged, left & ~judged)]
+    return _counted(3, counts[0], *counts)
+
+
+def _counted(strength: int, possible: int, model: int, judged: int, unsupported: int) -> dict[str, Any]:
+    every = sum(math.prod(map(len, values)) for values in combinations(AXES.values(), strength))
+    return {
+        "all": every,
+        "excluded": every - possible,
+        "model": model,
+        "judged": judged,
+        "unsupported": unsupported,
+        "share": round(judged / max(1, judged + unsupported), 4),
     }
 
 

@@ -61,7 +61,7 @@ _BY_AXIS: Mapping[str, Callable[[str], tuple[str, ...]]] = {
         if value.startswith("vmap") or value in _MAPPING
         else ("VALUE-9",)
     ),
-    "cotangent": lambda value: ("GRAD-7",) if value not in ("loss", ABSENT) else (),
+    "cotangent": lambda value: {"further": ("GRAD-13",), "loss": (), ABSENT: ()}.get(value, ("GRAD-7",)),
 }
 
 # What every cell is about, if it compares what they speak of.

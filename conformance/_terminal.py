@@ -1,6 +1,6 @@
 """The summary of a run for a terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,14 +74,23 @@ def print_summary(
             _print_line(console, f"[yellow]{verdict}[/]", f"{', '.join(clauses)}: {reason}")
     coverage = covered(summary.results, request.level)
     if coverage:
-        cells, pairs = coverage["cells"], coverage["pairs"]
-        console.print(
-            f"coverage: {pairs['judged']} of {pairs['model']} pairs of values, "
-            f"in {cells['pass'] + cells['fail']} cells; "
-            f"{pairs['unsupported']} pairs in {cells['unsupported']} cells that {request.target} does not support",
-            soft_wrap=True,
-        )
+        for line in _coverage(coverage, request.target):
+            console.print(line, soft_wrap=True)
     console.print(_verdict(summary, request, seconds), soft_wrap=True)
+
+
+def _coverage(coverage: Mapping[str, Any], target: str) -> Iterator[str]:
+    """What was looked at: pairs, and at level exhaustive triples."""
+    cells = coverage["cells"]
+    judged = f"in {cells['pass'] + cells['fail']} cells"
+    left = f"in {cells['unsupported']} cells that {target} does not support"
+    for kind in ("pairs", "triples"):
+        counts = coverage[kind]
+        if counts:
+            yield (
+                f"coverage: {counts['judged']} of {counts['model']} {kind} of values, {judged}; "
+                f"{counts['unsupported']} {kind} {left}"
+            )
 
 
 def _print_line(console: Console, marked: str, text: str) -> None:

@@ -42,12 +42,9 @@ def kinds_of(*features: Iterable[Hashable]) -> Kinds:
       >>> kinds_of([2.5, 0, 2.5, 2.5], [False, False, False, True])
       Kinds(of=[0, 1, 0, 2], first=[0, 1, 3], counts=[2, 1, 1])
     """
-    things = list(zip(*features, strict=True))
-    counts = Counter(things)  # in the order in which they come
-    number = dict(zip(counts, range(len(counts)), strict=True))
-    place = dict(zip(reversed(things), reversed(range(len(things))), strict=True))  # the first is written last
-    return Kinds(
-        of=list(map(number.__getitem__, things)),
-        first=list(map(place.__getitem__, counts)),
-        counts=list(counts.values()),
-    )
+    number: dict[tuple[Hashable, ...], int] = {}
+    of = [number.setdefault(thing, len(number)) for thing in zip(*features, strict=True)]
+    counts = Counter(of)
+    place = dict(zip(reversed(of), reversed(range(len(of))), strict=True))  # the first is written last
+    kinds = range(len(number))
+    return Kinds(of, first=[place[kind] for kind in kinds], counts=[counts[kind] for kind in kinds])

@@ -16,13 +16,23 @@ from lossproof.conformance._units import check
 from lossproof.conformance.coverage._cases import FUNCTIONS, simplified
 from lossproof.conformance.coverage._model import AXES, Cell, broken_rule
 from lossproof.conformance.coverage._offered import adapted
-from lossproof.conformance.coverage._stored import stored, triples
+from lossproof.conformance.coverage._stored import stored
+from lossproof.conformance.coverage._triples import triples
 from lossproof.conformance.targets import Unsupported
 
 _SHORT = {function: name for name, function in FUNCTIONS.items()}
 
 # A failing cell is simplified, for as long: the first of each unit, because each step may have to compile.
 _SECONDS = 30.0
+
+# Where the plain value will not do: what is plainer, and as wrong if it is not this way of being called that is.
+_PLAINER = {
+    ("derivative", "vjp twice"): ("vjp",),
+    ("cotangent", "z_loss"): ("loss",),
+    ("cotangent", "third"): ("loss",),
+    ("cotangent", "further"): ("loss",),
+    ("cotangent", "together"): ("loss", "further"),
+}
 
 
 @check("calls.pairs", *ALL, dtypes=tuple(DTYPES))
@@ -54,10 +64,8 @@ def _cells(run: Run) -> Iterator[Cell]:
     dense = run.takes_dense_targets
     done = set()
     function = _SHORT[run.function]
-    cells = (
-        triples(function) if run.level == "exhaustive" else (c for c in stored(run.level) if c["function"] == function)
-    )
-    for number, cell in enumerate(cells):
+    cells = triples(function) if run.level == "exhaustive" else stored(run.level)
+    for number, cell in enumerate(cell for cell in cells if cell["function"] == function):
         declared = run.target.dtypes
         heir = cell["logits"] if cell["logits"] in declared else declared[number % len(declared)]
         if run.level == "smoke":  # whose cells are of one type
@@ -99,21 +107,23 @@ def _simplest(run: Run, cell: Cell, deviation: Deviation) -> tuple[Cell, Deviati
     """The cell with plain values wherever it is as wrong with them."""
     ends = time.monotonic() + _SECONDS
     for axis, values in reversed(tuple(AXES.items())):
-        if axis in ("function", "logits") or cell[axis] == values[0] or time.monotonic() > ends:
-            continue
-        run.calls.renew()
-        simpler = simplified(cell, axis, values[0])
-        if broken_rule(simpler) is not None:
-            continue
-        try:
-            seen = look(run, simpler, run.seed)
-        except Unsupported:
-            continue
-        same = [d for d in seen.deviations if (d.subject, d.is_small) == (deviation.subject, deviation.is_small)]
-        if axis == "derivative":  # of values that are wrong, the derivatives are, too
-            same = same or list(seen.deviations)
-        if same:
-            cell, deviation = simpler, same[0]
+        for value in (values[0], *_PLAINER.get((axis, cell[axis]), ())):
+            simpler = simplified(cell, axis, value)
+            if axis in ("function", "logits") or cell[axis] == value or time.monotonic() > ends:
+                continue
+            if broken_rule(simpler) not in (None, broken_rule(cell)):  # which a target without an argument may break
+                continue
+            run.calls.renew()
+            try:
+                seen = look(run, simpler, run.seed)
+            except Unsupported:
+                continue
+            same = [d for d in seen.deviations if (d.subject, d.is_small) == (deviation.subject, deviation.is_small)]
+            if axis == "derivative":  # of values that are wrong, the derivatives are, too
+                same = same or list(seen.deviations)
+            if same:
+                cell, deviation = simpler, same[0]
+                break
     run.calls.begin_draw()
     again = [d for d in look(run, cell, run.seed).deviations if d.subject == deviation.subject]
     return cell, again[0] if again else deviation

@@ -195,9 +195,9 @@ def covering_array(
       seed: equal ones give equal arrays.
       candidates: cells that are tried for each that is taken.
     """
-    if not wanted:
+    if not (wanted or begun):
         return []
-    rng, strength = random.Random(seed), len(wanted[0])  # noqa: S311  no secret
+    rng, strength = random.Random(seed), len(wanted[0]) if wanted else 2  # noqa: S311  no secret
     left = dict.fromkeys(wanted)
     missing = np.zeros((model.size,) * strength, bool)
     for combination in left:
@@ -211,9 +211,11 @@ def covering_array(
         starts += rng.sample(list(left), min(candidates - 1, len(left)))
         found = []
         for start in [waiting.pop()] * candidates if waiting else starts:
-            order = list(range(len(model.names)))
-            rng.shuffle(order)
-            row = model.completed(model.partial(start), order, rank) or model.completed(model.partial(start), order)
+            plain = list(range(len(model.names)))
+            order = rng.sample(plain, len(plain))
+            # In the plain order it is known to be possible; others may end nowhere.
+            tries = ((order, rank), (order, None), (plain, None))
+            row = next(filter(None, (model.completed(model.partial(start), *each) for each in tries)), None)
             if row is not None:
                 new = [c for c in itertools.combinations(model.numbers(row), strength) if c in left]
                 found.append((len(new), row, new))

@@ -176,8 +176,9 @@ def _hard(cell: Cell, rng: np.random.Generator, tokens: int, logits: Array) -> A
     targets = rng.integers(highest + 1, size=tokens).astype(np.int64)
     edges = [0, highest, *(edge for edge in _EDGES if edge <= highest)]
     outside = np.arange(tokens) % 2 == 0
-    if place == "edge":  # the first and the last one among the others
+    if place == "edge":  # the last class, whatever the others are
         targets = np.array(edges)[(np.arange(tokens) + rng.integers(len(edges))) % len(edges)]
+        targets[:1] = highest
     elif place == "tied":  # with another one at the maximum
         targets = np.minimum(np.argmax(logits, axis=-1), highest)
         other = (targets + 1 + rng.integers(classes - 1, size=tokens)) % classes

@@ -3,7 +3,7 @@
 A cell is one value for each axis. `_cases.py` makes calls of cells; the covering arrays in rows.json choose the cells.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -48,7 +48,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "derivative": ("values", "vjp", "vjp twice", "jvp", "forward over reverse", "reverse over forward", "mixed"),
     "transform": ("jit", "eager", *MAPPED, "checkpoint", "donated", "devices", "split", "x64"),
     "cotangent": (ABSENT, "loss", "z_loss", "third", "further", "together"),
-    "by": ("all", "logits", "others"),  # which arguments are differentiated
+    "by": ("all", "logits", "others", "scalars"),  # which arguments are differentiated
 }
 
 
@@ -158,6 +158,24 @@ RULES: tuple[Rule, ...] = (
         lambda b, w, t, *forms: b != "others" or w in FLOATING or t.startswith("dense float") or "traced" in forms,
         "no other argument has derivatives",
     ),
+    Rule(
+        ("by", "targets", "label_smoothing form", "z_loss form"),
+        lambda b, t, *forms: b != "scalars" or set(forms[is_dense(t) :]) == {"traced"},
+        "all scalars that there can be",
+    ),
+    Rule(
+        ("by", "function", "factor form"),
+        lambda b, f, v: b != "scalars" or f != "weighted" or v == "traced",
+        "likewise",
+    ),
+    Rule(
+        ("by", "cotangent"), lambda b, c: b != "scalars" or c in (ABSENT, "loss", "together"), "not all depend on them"
+    ),
+    Rule(
+        ("by", "special"),
+        lambda b, s: b != "scalars" or s in ("none", "tiny"),
+        "undefined losses have no derivatives by scalars (STATE-3)",
+    ),
     Rule(("by", "transform"), lambda b, t: b == "all" or t != "split", "each device has derivatives of all"),
     Rule(("function", "cotangent"), lambda f, c: f != "dense" or c != "third", "two outputs"),
     Rule(("also", "cotangent"), lambda a, c: c != "further" or a not in (ABSENT, "p"), "no such result"),
@@ -264,6 +282,15 @@ BEGUN: tuple[Cell, ...] = (
         for derivative in ("vjp", "jvp", "forward over reverse", "reverse over forward")
     ),
     {"function": "weighted", **_ARGUMENTS["weighted"], "transform": "eager", "batch": "2x3", "derivative": "mixed"},
+    # Derivatives of what is summed block by block.
+    {
+        "function": "weighted",
+        **_ARGUMENTS["weighted"],
+        "smoothing": "uniform",
+        "batch": "4100",
+        "derivative": "vjp",
+        "cotangent": "together",
+    },
     # The function with dense targets alone has few cells, and converts these itself.
     *(
         {"function": "dense", "targets": targets, "transform": transform}
@@ -298,9 +325,13 @@ CORE: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def broken_rule(cell: Mapping[str, Any]) -> Rule | None:
-    """The first rule that a cell, or part of one, does not satisfy; rules about missing axes are left out."""
+def broken_rule(cell: Mapping[str, Any], lacking: Sequence[str] = ()) -> Rule | None:
+    """The first rule that a cell, or part of one, does not satisfy; rules about missing axes are left out, and those by
+    which a function has or has not the arguments in `lacking`.
+    """
     for rule in RULES:
+        if rule.axes[0] == "function" and rule.axes[1] in lacking:
+            continue
         if all(axis in cell for axis in rule.axes) and not rule.holds(*(cell[axis] for axis in rule.axes)):
             return rule
     return None

@@ -1,6 +1,6 @@
 """What is left of a cell where a target does not offer all that it has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lossproof.conformance.coverage._cases import SCALARS, simplified
 from lossproof.conformance.coverage._model import ABSENT, AXES, Cell, broken_rule, is_dense, shape_of
@@ -55,20 +55,25 @@ def adapted(cell: Cell, target: Target, offer: Offer, *, dense: bool) -> dict[st
     if nearest != shape:
         wanted["batch"] = "x".join(map(str, nearest[:-1])) or "scalar"
         wanted["classes"] = str(nearest[-1])
-    return _allowed(wanted)
+    return _allowed(wanted, [axis for axis, word in SCALARS.items() if word not in offer.arguments])
 
 
-def _allowed(cell: Mapping[str, str]) -> dict[str, str] | None:
-    """The cell, with plain values where it breaks a rule; None if that does not help."""
+def _allowed(cell: Mapping[str, str], lacking: Sequence[str]) -> dict[str, str] | None:
+    """The cell, with plain values where it breaks a rule; None if that does not help.
+
+    Args:
+      cell: maybe of the model.
+      lacking: axes of scalars that the target lacks: where others have no default, it has no argument.
+    """
     kept = dict(cell)
     for _ in range(len(AXES)):
-        rule = broken_rule(kept)
+        rule = broken_rule(kept, lacking)
         if rule is None:
             return kept
         for axis in rule.axes:
             if kept[axis] != AXES[axis][0] and axis not in ("function", "logits", "batch", "classes"):
                 changed = simplified(kept, axis, AXES[axis][0])
-                if broken_rule(changed) is not rule:
+                if broken_rule(changed, lacking) is not rule:
                     kept = changed
                     break
         else:

@@ -3,17 +3,16 @@
 import functools
 import itertools
 import json
-import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
 from lossproof.conformance._command import replace_file
 from lossproof.conformance.coverage import _batches
-from lossproof.conformance.coverage._arrays import Model, covering_array
-from lossproof.conformance.coverage._model import AXES, BEGUN, CORE, RULES, Cell, Rule, tokens
+from lossproof.conformance.coverage._arrays import Model, covering_array, met
+from lossproof.conformance.coverage._model import AXES, BEGUN, CORE, Cell, broken_rule, tokens
 
 ROWS = "rows.json"
 
@@ -33,32 +32,6 @@ def stored(level: str) -> tuple[Cell, ...]:
         raise ValueError(f"{ROWS} is of another model: run python -m {__package__}")
     names = list(AXES)
     return tuple({name: AXES[name][index] for name, index in zip(names, row, strict=True)} for row in content[level])
-
-
-def triples(function: str) -> Iterator[Cell]:
-    """Cells of a function with every triple of values that is possible: thousands, made as they are asked for.
-
-    Args:
-      function: a value of the axis.
-    """
-    model = Model({**AXES, "function": (function,)})
-    rng = random.Random(0)  # noqa: S311  no secret
-    axes = list(itertools.combinations([[model.number(n, v) for v in model.axes[n]] for n in model.names], 3))
-    rng.shuffle(axes)
-    seen: set[tuple[int, ...]] = set()
-    for values in axes:
-        for combination in itertools.product(*values):
-            if combination in seen:
-                continue
-            order = list(range(len(model.names)))
-            rng.shuffle(order)
-            row = model.completed(model.partial(combination), order)
-            if row is not None:
-                cell = model.cell(row)
-                together = itertools.combinations(model.numbers(row), 3)
-                batch = model.number("batch", cell["batch"])
-                seen.update(together if tokens(cell["batch"]) else (c for c in together if batch in c))
-                yield cell
 
 
 @functools.cache
@@ -93,26 +66,40 @@ def _together(cells: Iterable[Cell]) -> set[Pair]:
 
 
 def written(path: Path) -> None:
-    """Makes the arrays and writes them."""
+    """Makes the arrays and writes them: cells that are stored stay, as far as the model has them still, and others are
+    added for the pairs that these lack, so that a cell that something tells of is not lost.
+    """
     names = list(AXES)
     content: dict[str, object] = {"axes": {name: list(values) for name, values in AXES.items()}}
     for level, axes, begun in (("smoke", CORE, ()), ("standard", AXES, BEGUN)):
-        cells: list[Cell] = [*_with_all_pairs(axes, RULES, begun)]
-        first, cells = cells[: len(begun)], [*cells, *_with_tokens(axes, cells)]
-        cells = [*first, *(cell for cell in _needed(cells) if cell not in first)]
+        kept = _kept(level)
+        model = Model(axes)
+        known = met(model, kept, 2)
+        missing = [pair for pair in model.possible(2) if pair not in known]
+        begin = [values for values in begun if not any(values.items() <= cell.items() for cell in kept)]
+        more = covering_array(model, missing, begin)
+        first, more = more[: len(begin)], more[len(begin) :]
+        more += _with_tokens(axes, [*kept, *first, *more])
+        cells = [*kept, *first, *_needed(more, [*kept, *first])]
         content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in cells]
-    batches = _with_all_pairs(_batches.AXES, _batches.RULES)
+    model = Model(_batches.AXES, _batches.RULES)
+    batches = covering_array(model, model.possible(2))
     indices = [[values.index(cell[name]) for name, values in _batches.AXES.items()] for cell in batches]
     content["batches"] = {"axes": {name: list(values) for name, values in _batches.AXES.items()}, "rows": indices}
     lines = [f"{json.dumps(key)}: {_laid_out(value)}" for key, value in content.items()]
     replace_file(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def _with_all_pairs(
-    axes: Mapping[str, Sequence[str]], rules: Sequence[Rule], begun: Sequence[Cell] = ()
-) -> list[dict[str, str]]:
-    model = Model(axes, rules)
-    return covering_array(model, model.possible(2), begun)
+def _kept(level: str) -> list[Cell]:
+    """The stored cells that are cells of the model."""
+    content = json.loads(resources.files(__package__).joinpath(ROWS).read_text("utf-8"))
+    cells = [
+        {name: values[index] for (name, values), index in zip(content["axes"].items(), row, strict=True)}
+        for row in content[level]
+    ]
+    plain = {name: values[0] for name, values in AXES.items()}
+    whole = [{name: cell.get(name, plain[name]) for name in AXES} for cell in cells]
+    return [cell for cell in whole if all(cell[n] in AXES[n] for n in AXES) and broken_rule(cell) is None]
 
 
 def _with_tokens(axes: Mapping[str, Sequence[str]], cells: Sequence[Cell]) -> list[dict[str, str]]:
@@ -124,9 +111,9 @@ def _with_tokens(axes: Mapping[str, Sequence[str]], cells: Sequence[Cell]) -> li
     return covering_array(model, [pair for pair in missing if model.completed(model.partial(pair), order)])
 
 
-def _needed(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells without those whose pairs all have others, too: they tell of fewer than was thought."""
-    counts = Counter(pair for cell in cells for pair in pairs([cell]))
+def _needed(cells: Sequence[Cell], kept: Sequence[Cell]) -> list[Cell]:
+    """The cells without those whose pairs all have others, too, or kept ones: they tell of fewer than was thought."""
+    counts = Counter(pair for cell in (*cells, *kept) for pair in pairs([cell]))
     needless = []
     for cell in sorted(cells, key=lambda cell: len(pairs([cell]))):
         if all(counts[pair] > 1 for pair in pairs([cell])):

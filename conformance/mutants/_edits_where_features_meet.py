@@ -41,7 +41,7 @@ WHERE_FEATURES_MEET = (
     ),
     Edit(
         "last_tokens_dropped",
-        ("VALUE-5",),
+        ("SHAPE-1",),
         "totals of more than 4096 tokens are of whole blocks of 1024",
         "    flat = terms.reshape(-1)\n",
         "    flat = terms.reshape(-1)\n    flat = flat if flat.size <= 4096 else flat[: flat.size // 1024 * 1024]\n",

@@ -24,7 +24,7 @@ class Way:
         forward", "mixed".
       given: what arrays come as: "numpy", "jax", "fortran", "strided", "read-only", "big-endian", "list", "sharded".
       forms: what scalars come as, by argument: "traced", "float", "int", "numpy", "array".
-      by: of which floating-point arguments derivatives are taken: "all", "logits", "others".
+      by: of which floating-point arguments derivatives are taken: "all", "logits", "others", "scalars".
     """
 
     transform: str = "jit"
@@ -35,6 +35,8 @@ class Way:
 
     def is_by(self, name: str) -> bool:
         """Whether derivatives are taken by this argument."""
+        if self.by == "scalars":
+            return name in self.forms
         return self.by == "all" or (self.by == "logits") == (name == "logits")
 
     @property

@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 
 from lossproof import reference
-from lossproof.conformance import Result
+from lossproof.conformance import Result, _covered
 from lossproof.conformance._covered import FLOOR, covered, too_little
+from lossproof.conformance._selection import LEVELS
 from lossproof.conformance.coverage import AXES, broken_rule
 from lossproof.conformance.coverage._arrays import Model, covering_array, met
 from lossproof.conformance.coverage._batches import AXES as BATCH_AXES, RULES as BATCH_RULES
 from lossproof.conformance.coverage._cases import calls, exact_case
 from lossproof.conformance.coverage._model import CORE, Rule
 from lossproof.conformance.coverage._stored import pairs, stored, stored_batches, written
+from lossproof.conformance.coverage._triples import covering, told, triples
 
-PAIRS = 11993  # of the model, at level standard
+PAIRS = 12126  # of the model, at level standard
 SMALL = {"a": ("0", "1", "2"), "b": ("0", "1"), "c": ("0", "1", "2", "3"), "d": ("0", "1")}
 APART = (
     Rule(("a", "b"), lambda a, b: a != "2" or b == "0", "apart"),
@@ -39,6 +41,43 @@ def test_an_array_has_every_combination_that_the_rules_allow(strength):
     assert set(model.possible(strength)) == allowed
     assert allowed <= met(model, cells, strength)
     assert all(rule.holds(*(cell[axis] for axis in rule.axes)) for cell in cells for rule in APART)
+
+
+SMALL_BATCHES = {**SMALL, "batch": ("5", "0x3"), "e": ("0", "1", "2")}
+WITH_TOKENS = (
+    *APART,
+    Rule(("batch", "a"), lambda b, a: b == "5" or a != "0", "apart"),
+    Rule(("a", "b", "c", "e"), lambda a, b, c, e: (a == b) <= (c != e), "x"),
+    Rule(("d", "e"), lambda d, e: d == "0" or e != "2", "x"),
+)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cells_have_every_triple_that_the_rules_allow(seed):
+    """Fails when a triple that some cell tells of is told by none of those found, or a cell breaks a rule."""
+    names = list(SMALL_BATCHES)
+    number = {(name, value): i for i, (name, value) in enumerate((n, v) for n in names for v in SMALL_BATCHES[n])}
+    every = [
+        {name: SMALL_BATCHES[name][i] for name, i in zip(names, row, strict=True)}
+        for row in np.ndindex(*map(len, SMALL_BATCHES.values()))
+    ]
+    allowed = [cell for cell in every if all(rule.holds(*(cell[a] for a in rule.axes)) for rule in WITH_TOKENS)]
+    found = covering(SMALL_BATCHES, WITH_TOKENS, seed)
+    assert all(cell in allowed for cell in found)
+    assert np.array_equal(told(found, number), told(allowed, number))
+    assert len(found) < len(allowed) / 2
+    assert found == covering(SMALL_BATCHES, WITH_TOKENS, seed)
+
+
+@pytest.mark.thorough
+def test_exhaustive_has_every_triple_that_standard_has():
+    """Fails when the search for cells loses a triple: those that the cells of standard happen to have are possible."""
+    number = {(name, value): i for i, (name, value) in enumerate((n, v) for n in AXES for v in AXES[n])}
+    for function in AXES["function"]:
+        cells = triples(function)
+        assert all(broken_rule(cell) is None for cell in cells)
+        ours = told(cells, number)
+        assert not np.any(told([c for c in stored("standard") if c["function"] == function], number) & ~ours)
 
 
 def test_standard_has_as_many_pairs_as_are_possible():
@@ -150,6 +189,22 @@ def test_a_run_says_what_it_covers():
     assert covered([Result("other[token-float32]", (), "pass")], "standard") == {}
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_level_says_what_it_covers(level, monkeypatch):
+    """Fails when a run of hours has no report in the end, or counts as triples what its cells do not have."""
+    monkeypatch.setattr(_covered, "triples", lambda function: [c for c in stored("smoke") if c["function"] == function])
+    some, others = stored("smoke")[:10], stored("smoke")[10:20]
+    found = covered([result(entries(some)), result(entries(others, "unsupported"))], level)
+    assert 0 < found["pairs"]["judged"] < found["pairs"]["model"] <= found["pairs"]["all"] - found["pairs"]["excluded"]
+    assert (found["triples"] is not None) == (level == "exhaustive")
+    if level == "exhaustive":
+        both = set(combinations(AXES, 3))
+        judged = {tuple((a, cell[a]) for a in axes) for cell in some for axes in both}
+        left = {tuple((a, cell[a]) for a in axes) for cell in others for axes in both} - judged
+        assert (found["triples"]["judged"], found["triples"]["unsupported"]) == (len(judged), len(left))
+        assert found["triples"]["all"] - found["triples"]["excluded"] == found["triples"]["model"]
+
+
 @pytest.mark.parametrize("axis", ["targets", "transform", "derivative", "weights", "batch", "place"])
 def test_a_generator_that_is_gone_is_seen(axis):
     """Fails when the cells without one value of an axis cover as much as all."""
@@ -173,7 +228,7 @@ def test_too_little_is_no_verdict():
 
 @pytest.mark.thorough
 def test_the_rows_are_what_the_model_gives(tmp_path):
-    """Fails when rows.json was edited by hand, or the search for cells depends on anything but the model."""
+    """Fails when rows.json lacks a pair, or making it anew loses a cell that is there."""
     written(tmp_path / "rows.json")
     made = json.loads((tmp_path / "rows.json").read_text("utf-8"))
     kept = {level: [list(cell.values()) for cell in stored(level)] for level in ("smoke", "standard")}
