@@ -18,6 +18,8 @@ from lossproof.conformance.targets._way import Answer, Directions
 from lossproof.reference.bounds import Grade, with_final_rounding
 
 SECOND = ("forward over reverse", "reverse over forward", "mixed")
+# By which nothing is said of the derivatives of undefined losses: STATE-3 speaks of rows of the logits gradient alone.
+_UNTOLD = {*SCALARS, "targets"}
 FEW_TOKENS = 4  # whose derivatives along tangents are judged, one by one
 
 
@@ -201,6 +203,8 @@ class Looking:
     def _along_tangents(self, case: Case, exact: Case, along: Directions, moved: Mapping[str, Array]) -> None:
         run = self.run
         for index, one, tangents in _one_by_one(exact, along.tangents):
+            if set(tangents) <= _UNTOLD and np.any(np.isnan(exact_values(one, run.convention)["loss"].high)):
+                continue
             for output, value in moved.items():
                 shape = () if exact.function == WEIGHTED else one.logits.shape[:-1]
                 cotangents = {output: np.ones(shape)}
@@ -323,7 +327,7 @@ def _of_token(inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _unspoken_of(losses: Array, cotangents: Mapping[str, Array], right: Mapping[str, Exact]) -> tuple[str, ...]:
     """The arguments by which there are derivatives of which the specification says nothing."""
     if np.any(np.isnan(losses)):
-        return (*SCALARS, "targets")  # STATE-3 speaks of rows of the logits gradient alone
+        return tuple(_UNTOLD)
     silent = []
     if "loss" not in cotangents:
         silent.append("label_smoothing")  # GRAD-4 speaks of the loss, whose slope may be infinite

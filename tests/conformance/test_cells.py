@@ -11,7 +11,7 @@ from lossproof import compute_weighted_cross_entropy
 from lossproof.conformance import load_target
 from lossproof.conformance._case import TOKEN, WEIGHTED
 from lossproof.conformance._cells import look
-from lossproof.conformance._charges import BITS, DERIVATIVE_TYPES, VALUE_TYPES
+from lossproof.conformance._charges import BITS, BY_LOGITS, DERIVATIVE_TYPES, VALUE_TYPES
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run
 from lossproof.conformance._speaking import broken, charged, clauses_about
@@ -204,3 +204,28 @@ def test_a_mean_of_nothing_has_a_value_and_no_derivatives():
     found = look(Run(target, WEIGHTED, "float32", "standard", 0), cell, 0)
     assert not found.deviations
     assert found.compared["loss"] > found.compared["by logits"] > 0
+
+
+def test_nothing_is_said_of_an_undefined_loss_along_scalars():
+    """Fails when a NaN in a row that is masked as a whole counts as wrong because scalars do not move its log_z."""
+    cell = {
+        **PLAIN,
+        "label_smoothing": "0.1",
+        "label_smoothing form": "traced",
+        "z_loss": "0.5",
+        "z_loss form": "traced",
+        "masks": "all but one",
+        "place": "masked",
+        "derivative": "jvp",
+        "by": "scalars",
+        "logits": "bfloat16",
+    }
+    found = seen(cell)
+    assert not found.deviations
+    assert found.compared["jvp"] >= 3  # of the tokens that are defined
+
+
+def test_a_wrong_gradient_of_a_further_result_is_charged_to_the_clause_about_these():
+    """Fails when GRAD-7, which speaks of cotangents in general, is blamed for what GRAD-13 says."""
+    cell = {**PLAIN, "also": "e", "derivative": "vjp", "cotangent": "further"}
+    assert broken(cell, BY_LOGITS, is_small=False) == ("GRAD-13",)
