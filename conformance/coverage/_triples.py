@@ -91,7 +91,7 @@ class _Rule:
         last = self.places.index(axis)
         if (last, known) not in self._ahead:
             open_places = tuple(p for p in range(len(self.places)) if p not in known and p != last)
-            table = self._allowed.any(axis=open_places, keepdims=True)
+            table = np.asarray(self._allowed.any(axis=open_places, keepdims=True))
             self._ahead[last, known] = np.moveaxis(table, last, -1)
         table = self._ahead[last, known]
         others = [place for place in range(len(self.places)) if place != last]
@@ -176,9 +176,9 @@ class _Search:
         """Rows filled in one order, each value by chance or by what it gains; and whether that came to an end."""
         rows, given = starts.copy(), starts[0] != _OPEN
         is_alive = np.ones(len(rows), bool)
-        for axis in np.flatnonzero(given):
+        for axis in np.flatnonzero(given).tolist():
             is_alive &= self._allowed(rows, given, axis)[np.arange(len(rows)), rows[:, axis]]
-        for axis in self._rng.permutation(np.flatnonzero(~given)):
+        for axis in self._rng.permutation(np.flatnonzero(~given)).tolist():
             allowed = self._allowed(rows, given, axis)
             score = self._rng.random(allowed.shape)
             if greedy:
