@@ -15,7 +15,7 @@ from lossproof.conformance._speaking import ALL, broken, charged
 from lossproof.conformance._units import check
 from lossproof.conformance.coverage._cases import FUNCTIONS, simplified
 from lossproof.conformance.coverage._model import AXES, Cell, broken_rule
-from lossproof.conformance.coverage._offered import adapted
+from lossproof.conformance.coverage._offered import adapted, lacking
 from lossproof.conformance.coverage._stored import stored
 from lossproof.conformance.coverage._triples import triples
 from lossproof.conformance.targets import Unsupported
@@ -105,13 +105,13 @@ def _looked(run: Run, cell: Cell) -> Seen | None:
 
 def _simplest(run: Run, cell: Cell, deviation: Deviation) -> tuple[Cell, Deviation]:
     """The cell with plain values wherever it is as wrong with them."""
-    ends = time.monotonic() + _SECONDS
+    ends, without = time.monotonic() + _SECONDS, lacking(run.target.offer(run.function))
     for axis, values in reversed(tuple(AXES.items())):
         for value in (values[0], *_PLAINER.get((axis, cell[axis]), ())):
             simpler = simplified(cell, axis, value)
             if axis in ("function", "logits") or cell[axis] == value or time.monotonic() > ends:
                 continue
-            if broken_rule(simpler) not in (None, broken_rule(cell)):  # which a target without an argument may break
+            if broken_rule(simpler, without) is not None:
                 continue
             run.calls.renew()
             try:
@@ -119,7 +119,7 @@ def _simplest(run: Run, cell: Cell, deviation: Deviation) -> tuple[Cell, Deviati
             except Unsupported:
                 continue
             same = [d for d in seen.deviations if (d.subject, d.is_small) == (deviation.subject, deviation.is_small)]
-            if axis == "derivative":  # of values that are wrong, the derivatives are, too
+            if value == "values":  # of values that are wrong, the derivatives are, too
                 same = same or list(seen.deviations)
             if same:
                 cell, deviation = simpler, same[0]

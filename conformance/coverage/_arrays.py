@@ -1,7 +1,7 @@
-"""Covering arrays: few cells that have every pair, or every triple, of values that the rules allow.
+"""Covering arrays: few cells that have every pair of values that the rules allow; `_triples.py` has those of triples.
 
 Greedy, one cell at a time (AETG: Cohen et al., "The AETG system", IEEE TSE 23(7), 1997): a cell starts from a
-combination that is still missing and takes for each further axis the value with which it completes the most missing
+pair that is still missing and takes for each further axis the value with which it completes the most missing
 ones. Two published generators were tried and do not do: one drops what constraints make hard to reach, the other takes
 minutes for each array.
 """
@@ -108,10 +108,10 @@ class Model:
         """How many values all axes have together."""
         return len(self._values)
 
-    def combinations(self, strength: int) -> Iterator[tuple[int, ...]]:
-        """The numbers of values of different axes, so many at a time, in ascending order."""
+    def pairs(self) -> Iterator[tuple[int, ...]]:
+        """The numbers of two values of different axes, in ascending order."""
         spans = [[self.number(name, value) for value in self.axes[name]] for name in self.names]
-        for chosen in itertools.combinations(spans, strength):
+        for chosen in itertools.combinations(spans, 2):
             yield from itertools.product(*chosen)
 
     def partial(self, combination: Sequence[int]) -> list[str | None]:
@@ -122,23 +122,19 @@ class Model:
             row[axis] = value
         return row
 
-    def possible(self, strength: int) -> list[tuple[int, ...]]:
-        """The combinations that some cell has."""
+    def possible(self) -> list[tuple[int, ...]]:
+        """The pairs that some cell has."""
         order = range(len(self.names))
         known: set[tuple[int, ...]] = set()
         found = []
-        for combination in self.combinations(strength):
-            if combination not in known:
-                cell = self.completed(self.partial(combination), order)
+        for pair in self.pairs():
+            if pair not in known:
+                cell = self.completed(self.partial(pair), order)
                 if cell is None:
                     continue
-                known.update(itertools.combinations(self.numbers(cell), strength))
-            found.append(combination)
+                known.update(itertools.combinations(self.numbers(cell), 2))
+            found.append(pair)
         return found
-
-    def words(self, combination: Sequence[int]) -> tuple[tuple[str, str], ...]:
-        """The axis and the value of each number."""
-        return tuple((self.names[axis], value) for axis, value in (self._values[number] for number in combination))
 
     def numbers(self, row: Sequence[str]) -> list[int]:
         """The numbers of a row's values."""
@@ -150,17 +146,16 @@ class Model:
 
 
 class Rank:
-    """Which values complete the most missing combinations.
+    """Which values complete the most missing pairs.
 
     Args:
       model: of the cells.
-      strength: 2 or 3.
-      missing: [M, ...], whether a combination of values is missing, symmetric.
+      missing: [M, M], whether a pair of values is missing, symmetric.
       rng: breaks ties.
     """
 
-    def __init__(self, model: Model, strength: int, missing: np.ndarray, rng: random.Random) -> None:
-        self._model, self._strength, self._missing, self._rng = model, strength, missing, rng
+    def __init__(self, model: Model, missing: np.ndarray, rng: random.Random) -> None:
+        self._model, self._missing, self._rng = model, missing, rng
 
     def sorted(self, row: Sequence[str | None], axis: int, values: Sequence[str]) -> list[str]:
         """The values of an axis, the most useful beside the chosen ones first."""
@@ -172,9 +167,7 @@ class Rank:
         ]
 
         def gain(value: str) -> tuple[int, float]:
-            lines = self._missing[self._model.number(names[axis], value)]
-            useful = lines[chosen].sum() if self._strength == 2 else lines[np.ix_(chosen, chosen)].sum()
-            return int(useful), self._rng.random()
+            return int(self._missing[self._model.number(names[axis], value), chosen].sum()), self._rng.random()
 
         return sorted(values, key=gain, reverse=True)
 
@@ -186,24 +179,21 @@ def covering_array(
     seed: int = 0,
     candidates: int = _CANDIDATES,
 ) -> list[dict[str, str]]:
-    """Cells that have every wanted combination.
+    """Cells that have every wanted pair.
 
     Args:
       model: of the cells.
-      wanted: combinations of two or of three values, by their numbers, all of them possible.
+      wanted: pairs of values, by their numbers, all of them possible.
       begun: values that the first cells are to have.
       seed: equal ones give equal arrays.
       candidates: cells that are tried for each that is taken.
     """
-    if not (wanted or begun):
-        return []
-    rng, strength = random.Random(seed), len(wanted[0]) if wanted else 2  # noqa: S311  no secret
+    rng = random.Random(seed)  # noqa: S311  no secret
     left = dict.fromkeys(wanted)
-    missing = np.zeros((model.size,) * strength, bool)
-    for combination in left:
-        for ordered in itertools.permutations(combination):
-            missing[ordered] = True
-    rank = Rank(model, strength, missing, rng)
+    missing = np.zeros((model.size, model.size), bool)
+    for first, second in left:
+        missing[first, second] = missing[second, first] = True
+    rank = Rank(model, missing, rng)
     rows: list[list[str]] = []
     waiting = [[model.number(*value) for value in values.items()] for values in reversed(begun)]
     while left or waiting:
@@ -217,22 +207,21 @@ def covering_array(
             tries = ((order, rank), (order, None), (plain, None))
             row = next(filter(None, (model.completed(model.partial(start), *each) for each in tries)), None)
             if row is not None:
-                new = [c for c in itertools.combinations(model.numbers(row), strength) if c in left]
+                new = [pair for pair in itertools.combinations(model.numbers(row), 2) if pair in left]
                 found.append((len(new), row, new))
         if not found:
-            raise AssertionError("a possible combination has no cell")
+            raise AssertionError("a possible pair has no cell")
         _, best, new = max(found, key=lambda each: each[0])
         rows.append(best)
-        for combination in new:
-            del left[combination]
-            for ordered in itertools.permutations(combination):
-                missing[ordered] = False
+        for first, second in new:
+            del left[first, second]
+            missing[first, second] = missing[second, first] = False
     return [model.cell(row) for row in rows]
 
 
-def met(model: Model, cells: Sequence[Cell], strength: int) -> set[tuple[int, ...]]:
-    """The combinations that cells have."""
+def met(model: Model, cells: Sequence[Cell]) -> set[tuple[int, ...]]:
+    """The pairs that cells have."""
     found: set[tuple[int, ...]] = set()
     for cell in cells:
-        found.update(itertools.combinations([model.number(name, cell[name]) for name in model.names], strength))
+        found.update(itertools.combinations([model.number(name, cell[name]) for name in model.names], 2))
     return found

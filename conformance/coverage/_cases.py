@@ -179,6 +179,9 @@ def _hard(cell: Cell, rng: np.random.Generator, tokens: int, logits: Array) -> A
     if place == "edge":  # the last class, whatever the others are
         targets = np.array(edges)[(np.arange(tokens) + rng.integers(len(edges))) % len(edges)]
         targets[:1] = highest
+        (apart,) = rng.spawn(1)  # what is drawn of this changes nothing that is drawn after
+        own = apart.normal(size=tokens).astype(DTYPES[cell["logits"]])  # so that another class taken for it is told
+        logits[np.arange(tokens), targets] = own
     elif place == "tied":  # with another one at the maximum
         targets = np.minimum(np.argmax(logits, axis=-1), highest)
         other = (targets + 1 + rng.integers(classes - 1, size=tokens)) % classes

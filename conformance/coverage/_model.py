@@ -3,7 +3,7 @@
 A cell is one value for each axis. `_cases.py` makes calls of cells; the covering arrays in rows.json choose the cells.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -272,6 +272,17 @@ _ARGUMENTS = {
     "dense": {"z_loss": "0.5", "z_loss form": "traced"},
 }
 
+_PULLED_BACK = {"derivative": "vjp", "cotangent": "together"}
+_NOTHING_HIDDEN = {
+    "logits": "float32",
+    "spread": "normal",
+    "masks": "none",
+    "special": "none",
+    "place": "random",
+    "smoothing": "uniform",
+    "by": "all",
+}
+
 # What the first cells have: three things and more, of which pairs are not enough.
 BEGUN: tuple[Cell, ...] = (
     # Frameworks differentiate eager calls in another way than compiled ones: each derivative, every argument given.
@@ -282,15 +293,12 @@ BEGUN: tuple[Cell, ...] = (
         for derivative in ("vjp", "jvp", "forward over reverse", "reverse over forward")
     ),
     {"function": "weighted", **_ARGUMENTS["weighted"], "transform": "eager", "batch": "2x3", "derivative": "mixed"},
-    # Derivatives of what is summed block by block.
-    {
-        "function": "weighted",
-        **_ARGUMENTS["weighted"],
-        "smoothing": "uniform",
-        "batch": "4100",
-        "derivative": "vjp",
-        "cotangent": "together",
-    },
+    # Derivatives of what is summed block by block, values where one thing alone is mapped, the last class beyond 2^17:
+    # each with nothing beside it that would hide it.
+    {**_NOTHING_HIDDEN, "function": "weighted", **_ARGUMENTS["weighted"], "batch": "4100", **_PULLED_BACK},
+    {**_NOTHING_HIDDEN, **_EVERY_SCALAR, "transform": "vmap targets", "derivative": "values"},
+    {**_NOTHING_HIDDEN, **_EVERY_SCALAR, "transform": "vmap scalars", "derivative": "values"},
+    {**{axis: values[0] for axis, values in AXES.items()}, "classes": "131101", "place": "edge"},
     # The function with dense targets alone has few cells, and converts these itself.
     *(
         {"function": "dense", "targets": targets, "transform": transform}
@@ -323,6 +331,11 @@ CORE: Mapping[str, tuple[str, ...]] = {
     "transform": ("jit", "eager", "vmap"),
     "cotangent": (ABSENT, "loss", "z_loss", "together"),
 }
+
+
+def cells_of(axes: Mapping[str, Sequence[str]], rows: Iterable[Sequence[int]]) -> tuple[Cell, ...]:
+    """The cells of rows that have, for each axis, the index of a value."""
+    return tuple({name: axes[name][index] for name, index in zip(axes, row, strict=True)} for row in rows)
 
 
 def broken_rule(cell: Mapping[str, Any], lacking: Sequence[str] = ()) -> Rule | None:

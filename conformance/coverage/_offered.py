@@ -55,25 +55,30 @@ def adapted(cell: Cell, target: Target, offer: Offer, *, dense: bool) -> dict[st
     if nearest != shape:
         wanted["batch"] = "x".join(map(str, nearest[:-1])) or "scalar"
         wanted["classes"] = str(nearest[-1])
-    return _allowed(wanted, [axis for axis, word in SCALARS.items() if word not in offer.arguments])
+    return _allowed(wanted, lacking(offer))
 
 
-def _allowed(cell: Mapping[str, str], lacking: Sequence[str]) -> dict[str, str] | None:
+def lacking(offer: Offer) -> list[str]:
+    """The axes of scalars that a target lacks, also where the specification's function has no default."""
+    return [axis for axis, word in SCALARS.items() if word not in offer.arguments]
+
+
+def _allowed(cell: Mapping[str, str], without: Sequence[str]) -> dict[str, str] | None:
     """The cell, with plain values where it breaks a rule; None if that does not help.
 
     Args:
       cell: maybe of the model.
-      lacking: axes of scalars that the target lacks: where others have no default, it has no argument.
+      without: axes of scalars that the target lacks.
     """
     kept = dict(cell)
     for _ in range(len(AXES)):
-        rule = broken_rule(kept, lacking)
+        rule = broken_rule(kept, without)
         if rule is None:
             return kept
         for axis in rule.axes:
             if kept[axis] != AXES[axis][0] and axis not in ("function", "logits", "batch", "classes"):
                 changed = simplified(kept, axis, AXES[axis][0])
-                if broken_rule(changed, lacking) is not rule:
+                if broken_rule(changed, without) is not rule:
                     kept = changed
                     break
         else:

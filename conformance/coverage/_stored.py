@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from lossproof.conformance._command import replace_file
 from lossproof.conformance.coverage import _batches
 from lossproof.conformance.coverage._arrays import Model, covering_array, met
-from lossproof.conformance.coverage._model import AXES, BEGUN, CORE, Cell, broken_rule, tokens
+from lossproof.conformance.coverage._model import AXES, BEGUN, CORE, Cell, broken_rule, cells_of, tokens
 
 ROWS = "rows.json"
 
@@ -27,11 +27,9 @@ def stored(level: str) -> tuple[Cell, ...]:
     Raises:
       ValueError: rows.json is of another model: make it anew.
     """
-    content = json.loads(resources.files(__package__).joinpath(ROWS).read_text("utf-8"))
-    if content["axes"] != {name: list(values) for name, values in AXES.items()}:
-        raise ValueError(f"{ROWS} is of another model: run python -m {__package__}")
-    names = list(AXES)
-    return tuple({name: AXES[name][index] for name, index in zip(names, row, strict=True)} for row in content[level])
+    content = _content()
+    _refuse_other(content["axes"], AXES)
+    return cells_of(AXES, content[level])
 
 
 @functools.cache
@@ -41,13 +39,19 @@ def stored_batches() -> tuple[Cell, ...]:
     Raises:
       ValueError: rows.json is of another model: make it anew.
     """
-    content = json.loads(resources.files(__package__).joinpath(ROWS).read_text("utf-8"))["batches"]
-    if content["axes"] != {name: list(values) for name, values in _batches.AXES.items()}:
+    content = _content()["batches"]
+    _refuse_other(content["axes"], _batches.AXES)
+    return cells_of(_batches.AXES, content["rows"])
+
+
+def _content() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(resources.files(__package__).joinpath(ROWS).read_text("utf-8"))
+    return content
+
+
+def _refuse_other(axes: Mapping[str, Sequence[str]], model: Mapping[str, Sequence[str]]) -> None:
+    if axes != {name: list(values) for name, values in model.items()}:
         raise ValueError(f"{ROWS} is of another model: run python -m {__package__}")
-    return tuple(
-        {name: values[index] for (name, values), index in zip(_batches.AXES.items(), row, strict=True)}
-        for row in content["rows"]
-    )
 
 
 def pairs(cells: Iterable[Cell]) -> set[Pair]:
@@ -74,8 +78,8 @@ def written(path: Path) -> None:
     for level, axes, begun in (("smoke", CORE, ()), ("standard", AXES, BEGUN)):
         kept = _kept(level)
         model = Model(axes)
-        known = met(model, kept, 2)
-        missing = [pair for pair in model.possible(2) if pair not in known]
+        known = met(model, kept)
+        missing = [pair for pair in model.possible() if pair not in known]
         begin = [values for values in begun if not any(values.items() <= cell.items() for cell in kept)]
         more = covering_array(model, missing, begin)
         first, more = more[: len(begin)], more[len(begin) :]
@@ -83,7 +87,7 @@ def written(path: Path) -> None:
         cells = [*kept, *first, *_needed(more, [*kept, *first])]
         content[level] = [[AXES[name].index(cell[name]) for name in names] for cell in cells]
     model = Model(_batches.AXES, _batches.RULES)
-    batches = covering_array(model, model.possible(2))
+    batches = covering_array(model, model.possible())
     indices = [[values.index(cell[name]) for name, values in _batches.AXES.items()] for cell in batches]
     content["batches"] = {"axes": {name: list(values) for name, values in _batches.AXES.items()}, "rows": indices}
     lines = [f"{json.dumps(key)}: {_laid_out(value)}" for key, value in content.items()]
@@ -92,11 +96,8 @@ def written(path: Path) -> None:
 
 def _kept(level: str) -> list[Cell]:
     """The stored cells that are cells of the model."""
-    content = json.loads(resources.files(__package__).joinpath(ROWS).read_text("utf-8"))
-    cells = [
-        {name: values[index] for (name, values), index in zip(content["axes"].items(), row, strict=True)}
-        for row in content[level]
-    ]
+    content = _content()
+    cells = cells_of(content["axes"], content[level])
     plain = {name: values[0] for name, values in AXES.items()}
     whole = [{name: cell.get(name, plain[name]) for name in AXES} for cell in cells]
     return [cell for cell in whole if all(cell[n] in AXES[n] for n in AXES) and broken_rule(cell) is None]

@@ -1,6 +1,6 @@
 """Every triple of values in few cells: cells are filled many at a time, as rows of an array.
 
-Greedy as in `_arrays.py`, which takes an hour for so many. Rows are filled axis by axis; a rule looks ahead: it forbids
+Greedy as in `_arrays.py`, which is too slow for so many. Rows are filled axis by axis; a rule looks ahead: it forbids
 a value beside which nothing is left for the axes that are still open. What cannot be filled so is searched for exactly.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossproof.conformance.coverage._arrays import Model
-from lossproof.conformance.coverage._model import AXES, RULES, Cell, Rule, tokens
+from lossproof.conformance.coverage._model import AXES, RULES, Cell, Rule, cells_of, tokens
 
 _ROWS = 64  # that are filled at a time
 _ATTEMPTS = 8  # to fill a row by chance before it is searched for
@@ -41,11 +41,7 @@ def covering(axes: Mapping[str, Sequence[str]], rules: Sequence[Rule] = RULES, s
       rules: what a cell must satisfy.
       seed: equal ones give equal cells.
     """
-    search = _Search(axes, rules, seed)
-    found = search.cells()
-    return tuple(
-        {name: search.axes[name][index] for name, index in zip(search.axes, row, strict=True)} for row in found
-    )
+    return cells_of(axes, _Search(axes, rules, seed).cells())
 
 
 def told(cells: Iterable[Cell], number: Mapping[tuple[str, str], int]) -> Flags:
@@ -116,7 +112,9 @@ class _Search:
         self._empty = np.array([not tokens(batch) for batch in batches], bool)
         told_of = {name: [v for v in values if name != "batch" or tokens(v)] for name, values in self.axes.items()}
         self._models = {True: Model(self.axes, rules), False: Model(told_of, rules)}
+        self._with_tokens = False
         together = self._pairs()
+        self._with_tokens = True  # from here on a row has tokens unless it starts without
         self.missing: Flags = together[:, :, None] & together[:, None] & together[None]
 
     def cells(self) -> list[Rows]:
@@ -136,7 +134,7 @@ class _Search:
         return found
 
     def _pairs(self) -> Flags:
-        """Which two values some row has, [M, M]."""
+        """Which two values some row has, with tokens or without, [M, M]."""
         known = np.zeros((self._sizes.sum(),) * 2, bool)
         for first, second in itertools.combinations(range(len(self._names)), 2):
             block = (slice(self._first[first], None), slice(self._first[second], None))
@@ -190,7 +188,7 @@ class _Search:
 
     def _allowed(self, rows: Rows, given: Flags, axis: int) -> Flags:
         allowed = np.ones((len(rows), self._sizes[axis]), bool)
-        if axis == self._batch and not given[axis]:
+        if axis == self._batch and self._with_tokens and not given[axis]:
             allowed &= ~self._empty  # which would tell of itself alone
         for rule in self._rules[axis]:
             allowed &= rule.allows(rows, given, axis)
@@ -205,7 +203,7 @@ class _Search:
 
     def _searched(self, start: Rows) -> Rows | None:
         """A row by exact search; None if there is none."""
-        model = self._models[self._batch is not None and start[self._batch] != _OPEN]
+        model = self._models[not self._with_tokens or (self._batch is not None and start[self._batch] != _OPEN)]
         values = [None if i == _OPEN else self.axes[name][i] for name, i in zip(self._names, start, strict=True)]
         row = model.completed(values, range(len(values)))
         return None if row is None else np.array([self.axes[n].index(v) for n, v in zip(self._names, row, strict=True)])

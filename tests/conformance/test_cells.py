@@ -9,15 +9,17 @@ import pytest
 
 from lossproof import compute_weighted_cross_entropy
 from lossproof.conformance import load_target
-from lossproof.conformance._case import TOKEN, WEIGHTED
+from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
 from lossproof.conformance._cells import look
 from lossproof.conformance._charges import BITS, BY_LOGITS, DERIVATIVE_TYPES, VALUE_TYPES
 from lossproof.conformance._judge import Violation
 from lossproof.conformance._run import Run
 from lossproof.conformance._speaking import broken, charged, clauses_about
+from lossproof.conformance.checks.calls import _simplest
 from lossproof.conformance.coverage import ABSENT, AXES, broken_rule
 from lossproof.conformance.coverage._cases import FUNCTIONS, calls, simplified
 from lossproof.conformance.coverage._offered import adapted
+from lossproof.conformance.coverage._stored import stored
 from lossproof.conformance.targets import Offer, Unsupported, function_target
 from lossproof.conformance.targets._jax_ways import as_numbers
 from lossproof.conformance.targets._way import given_as, refuse_changed
@@ -229,3 +231,50 @@ def test_a_wrong_gradient_of_a_further_result_is_charged_to_the_clause_about_the
     """Fails when GRAD-7, which speaks of cotangents in general, is blamed for what GRAD-13 says."""
     cell = {**PLAIN, "also": "e", "derivative": "vjp", "cotangent": "further"}
     assert broken(cell, BY_LOGITS, is_small=False) == ("GRAD-13",)
+
+
+def test_derivatives_by_scalars_alone_are_of_nothing_else():
+    """Fails when a cell that says so differentiates by arrays, too, or by fewer scalars than there are."""
+    scalars = {"label_smoothing": "0.1", "z_loss": "0.5", "factor": "37"}
+    cell = {**PLAIN, "function": "weighted", "weights": "float32", "weighing": "ordinary", **scalars}
+    cell |= {f"{name} form": "traced" for name in scalars} | {"derivative": "vjp", "cotangent": "loss", "by": "scalars"}
+    compared = seen(cell).compared
+    assert {s for s in compared if s.startswith("by ")} == {
+        "by label_smoothing",
+        "by z_loss",
+        "by loss_normalizing_factor",
+    }
+
+
+def test_what_is_wrong_in_plain_reverse_mode_is_not_charged_to_the_second_pull_back():
+    """Fails when a failing cell keeps "vjp twice" and several cotangents: GRAD-7 is blamed for any wrong gradient."""
+    cell = {**TWICE, "z_loss": ABSENT, "z_loss form": ABSENT}
+
+    def wrong(_, answer):
+        return replace(answer, derivatives=tuple({"logits": 2 * d["logits"]} for d in answer.derivatives))
+
+    run = Run(Altered(wrong), TOKEN, "float32", "standard", 0)
+    simplest, deviation = _simplest(run, cell, look(run, cell, 0).deviations[0])
+    assert (simplest["derivative"], simplest["cotangent"]) == ("vjp", "loss")
+    assert broken(simplest, deviation.subject, is_small=False) == ("GRAD-1",)
+
+
+def test_a_loss_of_dense_targets_without_a_penalty_has_cells():
+    """Fails when such a loss is judged in no cell, because the specification's own function has no default there."""
+    target = load_target("optax-dense")
+    offer = target.offer(DENSE)
+    cells = [cell for cell in stored("standard") if cell["function"] == "dense"]
+    kept = [adapted(cell, target, offer, dense=True) for cell in cells]
+    assert None not in kept
+    assert {cell["z_loss"] for cell in kept} == {ABSENT}
+    small = {**kept[0], **{axis: PLAIN[axis] for axis in ("logits", "batch", "classes", "transform", "derivative")}}
+    small |= {"targets": "dense float32", "cotangent": ABSENT}
+    run = Run(target, DENSE, "float32", "standard", 0)
+    found = look(run, small, 0)
+    assert found.compared["type of values"]
+    changed = Altered(lambda _, answer: replace(answer, outputs={name: 2 * v for name, v in answer.outputs.items()}))
+    changed._target = target
+    run = Run(changed, DENSE, "float32", "standard", 0)
+    cell = {**small, "masks": "some", "spread": "wide"}
+    simplest, _ = _simplest(run, cell, look(run, cell, 0).deviations[0])
+    assert (simplest["masks"], simplest["spread"], simplest["z_loss"]) == ("none", "normal", ABSENT)

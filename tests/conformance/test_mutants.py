@@ -57,8 +57,8 @@ def test_names_are_unique():
 
 
 def test_there_are_as_many_as_promised():
-    """Fails when the matrix shrinks below 231 broken losses and 20 good ones, or fewer than 60 are made of meetings."""
-    assert len(MUTANTS) >= 231
+    """Fails when the matrix shrinks below 235 broken losses and 20 good ones, or fewer than 60 are made of meetings."""
+    assert len(MUTANTS) >= 235
     assert len(MEETINGS) >= 60
     assert len(BENIGN) >= 20
 
