@@ -41,7 +41,7 @@ def covering(axes: Mapping[str, Sequence[str]], rules: Sequence[Rule] = RULES, s
       rules: what a cell must satisfy.
       seed: equal ones give equal cells.
     """
-    return cells_of(axes, _Search(axes, rules, seed).cells())
+    return cells_of(axes, (row.tolist() for row in _Search(axes, rules, seed).cells()))
 
 
 def told(cells: Iterable[Cell], number: Mapping[tuple[str, str], int]) -> Flags:
