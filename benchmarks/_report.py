@@ -4,7 +4,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from lossproof._files import replace_file
 
 LIBRARIES = ("jax", "jaxlib", "numpy", "optax", "torch", "keras")
 _WIDTH = 1000  # no table is wider; a terminal's own width would cut columns off in a file
@@ -54,13 +55,4 @@ def _processor() -> str:
 
 def store(path: Path, document: dict[str, Any]) -> None:
     """Writes JSON to a file, which a kill leaves as it was or as it is to be."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            json.dump(document, file, indent=1, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink()
-            raise
+    replace_file(path, json.dumps(document, indent=1, allow_nan=False) + "\n")

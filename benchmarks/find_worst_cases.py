@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossproof.conformance._case import DENSE, DTYPES, TOKEN, Case
-from lossproof.conformance._draw import generator, make, unit_cotangents
-from lossproof.conformance._exact import exact_gradients, exact_values
-from lossproof.conformance._judge import utilisation
+from lossproof.conformance.judging.case import DENSE, DTYPES, TOKEN, Case
+from lossproof.conformance.judging.draw import generator, make, unit_cotangents
+from lossproof.conformance.judging.exact import exact_gradients, exact_values
+from lossproof.conformance.judging.judge import utilisation
 from lossproof.conformance.targets import Target, load_target
 from lossproof.reference import FORMATS
 from lossproof.reference.bounds import Bounds, with_final_rounding

@@ -1,40 +1,41 @@
 """The conformance suite: proves a loss right against the reference, clause by clause.
 
-`lossproof check` is its command line, `pytest --pyargs lossproof.conformance` its form inside a project's own tests.
+`lossproof check` is its command line, `pytest --pyargs lossproof.conformance` its form inside a
+project's own tests.
 
-Where to read: `checks/` asks the questions, one module per group of clauses; `_units.py` cuts them into units of
-work; `_run.py` is what a check works with; `targets/` are the implementations under test; `_draw.py` makes cases,
-`_exact.py` fetches the right answers, `lossproof.reference.bounds` says how large an error may be, `_judge.py`
-compares; `_charges.py` has what each clause speaks of, so that a comparison counts for it or a deviation breaks it,
-`_control.py` whether plain calls are as wrong, `_lacking.py` what the target does not offer, `_ledger.py` the verdict
-on each clause; `_calls.py` keeps what the target was asked; `_survey.py` measures how accurate a target is, without a
-verdict. `_check.py` is the command, `_plan.py` a run from `_request.py`, what was asked for, to its verdict:
-`_identity.py` asks the target who it is, `_runner.py` runs the units in processes that `_guard.py` watches,
-`_recorder.py` gathers their results, `_cluster.py` does both elsewhere, `_output.py` and `_journal.py` keep them,
-`_summary.py` has the verdict, `_record.py` the JSON result, `_terminal.py` and `report/` show it, `_hints.py` says
-what else a failure may be about. `_cause.py` looks for what failures have in common: `_axes.py` and `_features.py` tell
-failing calls from passing ones, `_seek.py` compares the target with known defects on what it failed on, which
-`_replay.py` asks again and `_likeness.py` compares. `mutants/` are the broken losses that prove the suite.
+Its rooms, each of which knows those before it alone:
+
+- `judging`: cases, the right answers, and whether an array deviates; what each clause speaks of.
+- `coverage`: a model of what a call can be, and cells that have every pair of its values.
+- `targets`: the implementations under test, and how they are asked.
+- `suite`: the questions, a module per group of clauses in `checks/`, cut into units of work.
+- `running`: from a request to results, in processes that are watched, and the verdict on them.
+- `mutants`: the broken losses that prove the suite, and good ones that it must let pass.
+- `diagnosis`: what failures have in common, and which known defect behaves like the target.
+- `report`: a result for people and for machines.
+- `command`: the command line.
+
+`plugin.py` and `test_conformance.py` are the doors for pytest.
 """
 
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lossproof.conformance._cli import cli as cli
-    from lossproof.conformance._request import Request as Request
-    from lossproof.conformance._result import Result as Result
-    from lossproof.conformance._runner import run as run
-    from lossproof.conformance._summary import Summary as Summary
+    from lossproof.conformance.command.cli import cli as cli
+    from lossproof.conformance.judging.result import Result as Result
+    from lossproof.conformance.running.request import Request as Request
+    from lossproof.conformance.running.runner import run as run
+    from lossproof.conformance.running.summary import Summary as Summary
     from lossproof.conformance.targets import load_target as load_target
 
 _MODULES = {
-    "Request": "_request",
-    "Result": "_result",
-    "Summary": "_summary",
-    "cli": "_cli",
+    "Request": "running.request",
+    "Result": "judging.result",
+    "Summary": "running.summary",
+    "cli": "command.cli",
     "load_target": "targets",
-    "run": "_runner",
+    "run": "running.runner",
 }
 
 __all__ = ["Request", "Result", "Summary", "cli", "load_target", "run"]

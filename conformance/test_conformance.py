@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from lossproof.conformance._calls import Calls
-from lossproof.conformance._expectations import ExpectationError, Expectations, apply, load_expectations
-from lossproof.conformance._guard import REASONS, STOP, Guard
-from lossproof.conformance._noise import Noise
-from lossproof.conformance._result import EXPECTED_FAIL, FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED
-from lossproof.conformance._selection import SelectionError, parse_dtypes, selected_units
-from lossproof.conformance._units import Unit, collect_rarely, run_unit
+from lossproof.conformance.command.expectations.expectations import (
+    ExpectationError,
+    Expectations,
+    apply,
+    load_expectations,
+)
+from lossproof.conformance.judging.result import EXPECTED_FAIL, FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED
+from lossproof.conformance.running.guard import REASONS, STOP, Guard
+from lossproof.conformance.running.noise import Noise
+from lossproof.conformance.running.selection import SelectionError, parse_dtypes, selected_units
+from lossproof.conformance.suite.asking.calls import Calls
+from lossproof.conformance.suite.registry import Unit
+from lossproof.conformance.suite.units import collect_rarely, run_unit
 from lossproof.conformance.targets import Target, TargetError, load_target, parse_convention
 from lossproof.reference.bounds import Profile, profile as profile_named
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lossproof import golden
-from lossproof.conformance._clauses import CLAUSES, GROUPS
-from lossproof.conformance._units import all_units
+from lossproof.conformance.judging.clauses import CLAUSES, GROUPS
 from lossproof.conformance.mutants import MUTANTS
+from lossproof.conformance.suite.units import all_units
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "traceability.md"

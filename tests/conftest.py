@@ -2,8 +2,8 @@
 
 import jax
 
-from lossproof.conformance._units import collect_rarely
-from lossproof.conformance.targets._devices import provide_devices
+from lossproof.conformance.suite.units import collect_rarely
+from lossproof.conformance.targets.frameworks._devices import provide_devices
 
 collect_rarely()
 

@@ -4,6 +4,8 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,14 @@ ALLOWED = {
 # conformance may use any library, but meets the implementation as a target like any other: through the public name
 # `lossproof`, loaded when that target is asked for.
 FORBIDDEN_IN_CONFORMANCE = ("lossproof.impl", "lossproof.losses")
+
+# The rooms of conformance, each of which knows those before it alone, and what stands on top of them all.
+ROOMS = ("judging", "coverage", "targets", "suite", "running", "mutants", "diagnosis", "report", "command")
+DOORS = ("__init__", "plugin", "test_conformance")
+PARTS = ("reference", "golden", "impl", "conformance")
+MOST_ENTRIES, MOST_LINES = 12, 350
+# The base of the mutants is one text: a mutant is an edit of it.
+LONG = {"conformance/mutants/losses/_base.py"}
 
 
 def under(name: str, prefix: str) -> bool:
@@ -98,3 +108,92 @@ def test_import_needs_neither_jax_nor_numpy(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'jax', 'jaxlib', 'numpy'}} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file of the checkout."""
+    return ".".join(("lossproof", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for part in PARTS for path in sorted((ROOT / part).rglob("*.py"))}
+
+
+def run_time(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if not is_for_types:
+            yield node
+            yield from run_time(node)
+
+
+def meetings(module: str) -> Iterator[tuple[str, str]]:
+    """(module, name) of all that a module imports from others of the project, lazily too; "" is the module itself."""
+    for node in run_time(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                if inner in MODULES:
+                    yield inner, ""
+                elif node.module in MODULES:
+                    yield node.module, alias.name
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names if alias.name in MODULES)
+
+
+def test_no_module_imports_itself_by_others() -> None:
+    """Fails on a circle of imports, lazy ones included: none of its modules can be read, or moved, without the rest."""
+    graph = {module: {other for other, _ in meetings(module)} - {module} for module in MODULES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as circle:
+        pytest.fail(" -> ".join(circle.args[1]))
+
+
+def test_rooms_of_conformance_know_those_before_them_alone() -> None:
+    """Fails when a room gets to know one above it, or there is a module in none."""
+    order = {room: place for place, room in enumerate((*ROOMS, *DOORS))}
+    known = {
+        module: path.relative_to(ROOT / "conformance")
+        for module, path in MODULES.items()
+        if "conformance" in path.parts
+    }
+    room = {module: path.with_suffix("").parts[0] for module, path in known.items()}
+    assert set(room.values()) == set(order)
+    stray = [
+        f"{module} imports {other}"
+        for module in known
+        for other, _ in meetings(module)
+        if other in room and room[other] not in DOORS[:1] and order[room[other]] > order[room[module]]
+    ]
+    assert stray == []
+
+
+def test_what_is_private_stays_in_its_folder() -> None:
+    """Fails when a module whose name begins with _, or a name that does, is imported from outside of its folder."""
+    stray = []
+    for module in MODULES:
+        for other, name in meetings(module):
+            folder, _, last = other.rpartition(".")
+            if last.startswith("_") and not last.startswith("__") and not f"{module}.".startswith(f"{folder}."):
+                stray.append(f"{module} imports {other}")
+            if name.startswith("_"):
+                stray.append(f"{module} imports {name} from {other}")
+    assert stray == []
+
+
+def test_folders_and_files_of_conformance_can_be_taken_in() -> None:
+    """Fails when a folder has more entries, or a file more lines, than a reader takes in."""
+    folders = [path.parent for path in (ROOT / "conformance").rglob("__init__.py")]
+    full = {
+        str(folder.relative_to(ROOT)): count
+        for folder in folders
+        if (count := sum(each.name != "__pycache__" for each in folder.iterdir())) > MOST_ENTRIES
+    }
+    assert full == {}
+    sizes = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in MODULES.values()
+        if "conformance" in path.parts
+    }
+    assert {name for name, lines in sizes.items() if lines > MOST_LINES} == LONG

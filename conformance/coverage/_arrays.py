@@ -1,4 +1,4 @@
-"""Covering arrays: few cells that have every pair of values that the rules allow; `_triples.py` has those of triples.
+"""Covering arrays: few cells that have every pair of values that the rules allow; `triples.py` has those of triples.
 
 Greedy, one cell at a time (AETG: Cohen et al., "The AETG system", IEEE TSE 23(7), 1997): a cell starts from a
 pair that is still missing and takes for each further axis the value with which it completes the most missing
@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lossproof.conformance.coverage._model import RULES, Cell, Rule
+from lossproof.conformance.coverage.model import RULES, Cell, Rule
 
 _CANDIDATES = 12  # cells that are tried for each that is taken
 

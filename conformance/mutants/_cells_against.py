@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from lossproof.conformance._cells import Deviation, look
-from lossproof.conformance._judge import Violation
-from lossproof.conformance._run import Run
-from lossproof.conformance._speaking import broken, charged
-from lossproof.conformance._units import Unit
-from lossproof.conformance.checks import calls
-from lossproof.conformance.coverage._cases import FUNCTIONS
-from lossproof.conformance.coverage._model import AXES, Cell
-from lossproof.conformance.coverage._stored import stored
-from lossproof.conformance.mutants._killers import Killer
+from lossproof.conformance.coverage.cases import FUNCTIONS
+from lossproof.conformance.coverage.model import AXES, Cell
+from lossproof.conformance.coverage.stored import stored
+from lossproof.conformance.judging.judge import Violation
+from lossproof.conformance.mutants.killers import Killer
+from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.pairs import calls as calls
+from lossproof.conformance.suite.pairs.cells import Deviation, look
+from lossproof.conformance.suite.pairs.speaking import broken, charged
+from lossproof.conformance.suite.registry import Unit
 from lossproof.conformance.targets import Unsupported
 
 

@@ -16,7 +16,7 @@ class Edit:
       declares: the convention that the mutant declares, in the words of `parse_convention`; the specification's own
         without any.
       functions: of SPEC.md that a benign variant computes differently; all of none.
-      file: of this folder, which a benign variant is instead of an edit.
+      file: in `losses/`, which a benign variant is instead of an edit.
     """
 
     name: str

@@ -1,11 +1,9 @@
 """Reports on results: the schema, one page of HTML, JUnit XML, and several targets side by side.
 
-A result is a JSON document of the format `FORMAT`; everything here is made of it alone.
+A result is a JSON document of the format `FORMAT` (`record.py`); the pages here are made of it
+alone. `terminal.py` is the summary on a terminal, `hints.py` what else a failure may be about.
 """
 
-from lossproof.conformance.report._cli import compare_command as compare_command
-from lossproof.conformance.report._compare import compare as compare, compare_html as compare_html
-from lossproof.conformance.report._html import html as html
 from lossproof.conformance.report._junit import junit as junit
 from lossproof.conformance.report._schema import (
     FORMAT as FORMAT,
@@ -13,3 +11,5 @@ from lossproof.conformance.report._schema import (
     read as read,
     validate as validate,
 )
+from lossproof.conformance.report.compare import compare as compare, compare_html as compare_html
+from lossproof.conformance.report.page.html import html as html

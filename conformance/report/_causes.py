@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lossproof.conformance._axes import Rule, told
-from lossproof.conformance.report._inputs import answered, shown
+from lossproof.conformance.diagnosis.axes import Rule, told
+from lossproof.conformance.diagnosis.inputs import answered, shown
 
 Cause = Mapping[str, Any]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lossproof.conformance._result import ERROR, FAIL, PASS
-from lossproof.conformance.report._inputs import shown, size
+from lossproof.conformance.diagnosis.inputs import shown, size
+from lossproof.conformance.judging.result import ERROR, FAIL, PASS
 
 # The dtype that a reader is shown first.
 TELLING = ("float32", "float64", "bfloat16", "float16")

@@ -2,11 +2,11 @@
 
 from xml.etree import ElementTree as ET
 
-from lossproof.conformance._result import ERROR, FAIL, INTERNAL, PASS, UNEXPECTED_PASS, VOID
-from lossproof.conformance.report._inputs import shown
+from lossproof.conformance.diagnosis.inputs import shown
+from lossproof.conformance.judging.result import ERROR, FAIL, INTERNAL, PASS, UNEXPECTED_PASS, VOID
 from lossproof.conformance.report._schema import Document
-from lossproof.conformance.report._text import clean
-from lossproof.conformance.report._view import headline, repeat_command
+from lossproof.conformance.report.page.text import clean
+from lossproof.conformance.report.page.view import headline, repeat_command
 
 # The element that says so; verdicts that are not here say that nothing was asked, or that it came as expected.
 _ELEMENTS = {FAIL: "failure", UNEXPECTED_PASS: "failure", ERROR: "error", VOID: "error", INTERNAL: "error"}

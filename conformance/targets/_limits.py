@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance._case import Case
+from lossproof.conformance.judging.case import Case
 
 
 class Unsupported(Exception):

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lossproof.conformance._nearest import nearest
-from lossproof.conformance.targets._adapters import ADAPTERS, load_adapter
+from lossproof.conformance.judging.nearest import nearest
 from lossproof.conformance.targets._describe import distributions
-from lossproof.conformance.targets._functions import function_target, module_target
 from lossproof.conformance.targets._target import Target, TargetError
+from lossproof.conformance.targets.adapters import ADAPTERS, load_adapter
+from lossproof.conformance.targets.probing.functions import function_target, module_target
 from lossproof.reference import Convention
 
 _PROGRAM = "exec:"
@@ -39,7 +39,7 @@ def load_target(name: str, convention: Convention | None = None) -> Target:
             raise TargetError(f"{name} declares its own convention: leave the convention options out")
         return load_adapter(name)
     if name.startswith(_PROGRAM):
-        from lossproof.conformance.targets._exec import ExecTarget
+        from lossproof.conformance.targets.programs.exec import ExecTarget
 
         return ExecTarget(name.removeprefix(_PROGRAM), convention)
     module_name, colon, function_name = name.rpartition(":")

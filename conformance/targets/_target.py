@@ -9,10 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance._case import DTYPES, FACTOR, Array, Case
-from lossproof.conformance._judge import Violation
-from lossproof.conformance.targets._limits import Limits, OutsideLimits as OutsideLimits, Unsupported as Unsupported
-from lossproof.conformance.targets._way import (
+from lossproof.conformance.coverage.way import (
     PLAIN_DERIVATIVES,
     PLAIN_TRANSFORMS,
     Answer,
@@ -22,6 +19,9 @@ from lossproof.conformance.targets._way import (
     given_as,
     refuse_changed,
 )
+from lossproof.conformance.judging.case import DTYPES, FACTOR, Array, Case
+from lossproof.conformance.judging.judge import Violation
+from lossproof.conformance.targets._limits import Limits, OutsideLimits as OutsideLimits, Unsupported as Unsupported
 from lossproof.reference import LOSSPROOF, Convention
 
 Arrays = dict[str, Array]

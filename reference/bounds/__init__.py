@@ -26,11 +26,15 @@ from lossproof.reference.bounds._profiles import (
 )
 from lossproof.reference.bounds._roundings import (
     before_final_rounding as before_final_rounding,
+    depth as depth,
     smallest_normal as smallest_normal,
     sum_bound as sum_bound,
     unit_in_last_place as unit_in_last_place,
     unit_roundoff as unit_roundoff,
     with_final_rounding as with_final_rounding,
+)
+from lossproof.reference.bounds._terms import (
+    Terms as Terms,
 )
 from lossproof.reference.bounds._units import (
     Grade as Grade,

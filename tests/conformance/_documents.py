@@ -3,8 +3,8 @@
 import math
 from collections import Counter
 
-from lossproof.conformance._charges import SUBJECTS
-from lossproof.conformance._clauses import CLAUSES
+from lossproof.conformance.judging.charges import SUBJECTS
+from lossproof.conformance.judging.clauses import CLAUSES
 from lossproof.conformance.targets._limits import Limits
 
 FUNCTIONS = {

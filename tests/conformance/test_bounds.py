@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from lossproof.conformance._case import DENSE, DTYPES, FURTHER, OUTPUTS, TOKEN, WEIGHTED
-from lossproof.conformance._draw import Options, cases, make, random_cotangents
+from lossproof.conformance.judging.case import DENSE, DTYPES, FURTHER, OUTPUTS, TOKEN, WEIGHTED
+from lossproof.conformance.judging.draw import Options, cases, make, random_cotangents
 from lossproof.reference import LOSSPROOF, Convention
 from lossproof.reference.bounds import JAX_CPU, Bounds, PredictionBounds, with_final_rounding
 

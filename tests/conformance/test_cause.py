@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import Request, load_target
-from lossproof.conformance._axes import rules, told
-from lossproof.conformance._cause import Cause, cause, failing, question, rules_of
-from lossproof.conformance._features import of_cell, of_cells
-from lossproof.conformance._likeness import is_right, resembles
-from lossproof.conformance._replay import Replay
-from lossproof.conformance._result import FAIL, PASS, Result
-from lossproof.conformance._seek import sought
-from lossproof.conformance._selection import selected_units
-from lossproof.conformance._summary import Summary
-from lossproof.conformance._units import run_unit
 from lossproof.conformance.coverage import AXES
+from lossproof.conformance.diagnosis._features import of_cell, of_cells
+from lossproof.conformance.diagnosis._likeness import is_right, resembles
+from lossproof.conformance.diagnosis._replay import Replay
+from lossproof.conformance.diagnosis._seek import sought
+from lossproof.conformance.diagnosis.axes import rules, told
+from lossproof.conformance.diagnosis.cause import Cause, cause, failing, question, rules_of
+from lossproof.conformance.judging.result import FAIL, PASS, Result
 from lossproof.conformance.report import read
 from lossproof.conformance.report._causes import sentences, simplest
+from lossproof.conformance.running.selection import selected_units
+from lossproof.conformance.running.summary import Summary
+from lossproof.conformance.suite.units import run_unit
 
 from .test_findings import call
 
@@ -241,7 +241,7 @@ def test_the_cause_is_the_first_thing_told(check, loss_file, tmp_path):
 @pytest.mark.parametrize("end", ["os._exit(7)", pytest.param("while True: pass", marks=pytest.mark.thorough)])
 def test_a_target_that_dies_while_the_cause_is_sought_keeps_its_verdict(check, loss_file, tmp_path, monkeypatch, end):
     """Fails when the search for the cause takes the command down, or hides the verdict."""
-    monkeypatch.setattr("lossproof.conformance._cause.SECONDS", 6.0)
+    monkeypatch.setattr("lossproof.conformance.diagnosis.cause.SECONDS", 6.0)
     target = loss_file("", f"import sys\nif '_seek' in sys.argv[0]:\n    import os\n    {end}\n{PADS}")
     answer = check(target, "--report", str(tmp_path), only=["values.hard_targets[token-float32]"], cause=True)
     assert answer.exit_code == 1, answer.output

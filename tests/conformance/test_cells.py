@@ -9,20 +9,20 @@ import pytest
 
 from lossproof import compute_weighted_cross_entropy
 from lossproof.conformance import load_target
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
-from lossproof.conformance._cells import look
-from lossproof.conformance._charges import BITS, BY_LOGITS, DERIVATIVE_TYPES, VALUE_TYPES
-from lossproof.conformance._judge import Violation
-from lossproof.conformance._run import Run
-from lossproof.conformance._speaking import broken, charged, clauses_about
-from lossproof.conformance.checks.calls import _simplest
 from lossproof.conformance.coverage import ABSENT, AXES, broken_rule
-from lossproof.conformance.coverage._cases import FUNCTIONS, calls, simplified
-from lossproof.conformance.coverage._offered import adapted
-from lossproof.conformance.coverage._stored import stored
+from lossproof.conformance.coverage.cases import FUNCTIONS, calls, simplified
+from lossproof.conformance.coverage.stored import stored
+from lossproof.conformance.coverage.way import given_as, refuse_changed
+from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
+from lossproof.conformance.judging.charges import BITS, BY_LOGITS, DERIVATIVE_TYPES, VALUE_TYPES
+from lossproof.conformance.judging.judge import Violation
+from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.pairs._offered import adapted
+from lossproof.conformance.suite.pairs.calls import _simplest
+from lossproof.conformance.suite.pairs.cells import look
+from lossproof.conformance.suite.pairs.speaking import broken, charged, clauses_about
 from lossproof.conformance.targets import Offer, Unsupported, function_target
-from lossproof.conformance.targets._jax_ways import as_numbers
-from lossproof.conformance.targets._way import given_as, refuse_changed
+from lossproof.conformance.targets.frameworks._jax_ways import as_numbers
 
 NUMPY_LOSS = Path(__file__).parents[2] / "examples/targets/numpy_loss.py"
 NO_NUMPY = ("jax", "list", "sharded")

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import Summary, load_target
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
-from lossproof.conformance._charges import BY_GRADE_A, BY_LOGITS, LOSS, SUBJECTS, broken, concerned
-from lossproof.conformance._clauses import CLAUSES
-from lossproof.conformance._control import controlled, twin
-from lossproof.conformance._draw import make
-from lossproof.conformance._judge import Violation
-from lossproof.conformance._result import FAIL, PART, PASS, UNSUPPORTED
-from lossproof.conformance._run import Run
-from lossproof.conformance._selection import selected_units
-from lossproof.conformance._tally import Tally
-from lossproof.conformance._units import run_unit
+from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
+from lossproof.conformance.judging.charges import BY_GRADE_A, BY_LOGITS, LOSS, SUBJECTS, broken, concerned
+from lossproof.conformance.judging.clauses import CLAUSES
+from lossproof.conformance.judging.draw import make
+from lossproof.conformance.judging.judge import Violation
+from lossproof.conformance.judging.result import FAIL, PART, PASS, UNSUPPORTED
+from lossproof.conformance.judging.tally import Tally
 from lossproof.conformance.mutants import MUTANTS
-from lossproof.conformance.mutants._load import load
+from lossproof.conformance.mutants.load import load
+from lossproof.conformance.running.selection import selected_units
+from lossproof.conformance.suite._control import controlled, twin
+from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import function_target
 
 NAMES = ("values", "gradients", "states", "excluded", "accuracy", "golden.t5x_differences", "golden.special_states")

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from lossproof import golden
-from lossproof.conformance._case import DTYPES, FACTOR
-from lossproof.conformance._clauses import CLAUSES, GROUPS
-from lossproof.conformance._selection import SelectionError, selected_units
-from lossproof.conformance._units import SHORT, all_units
+from lossproof.conformance.judging.case import DTYPES, FACTOR
+from lossproof.conformance.judging.clauses import CLAUSES, GROUPS
+from lossproof.conformance.running.selection import SelectionError, selected_units
+from lossproof.conformance.suite.registry import SHORT
+from lossproof.conformance.suite.units import all_units
 
 SPEC = (Path(__file__).resolve().parents[2] / "SPEC.md").read_text(encoding="utf-8")
 UNIT = re.compile(rf"[a-z0-9_]+(\.[a-z0-9_-]+)+\[({'|'.join(SHORT.values())})-({'|'.join(DTYPES)})\]")

@@ -12,8 +12,8 @@ import time
 import pytest
 
 from lossproof.conformance import Request, run
-from lossproof.conformance._cluster import ClusterError, run_on_cluster
-from lossproof.conformance._selection import selected_units
+from lossproof.conformance.running.cluster import ClusterError, run_on_cluster
+from lossproof.conformance.running.selection import selected_units
 
 pytest.importorskip("distributed", reason="needs Dask: pip install 'lossproof[cluster]'")
 
@@ -133,7 +133,7 @@ def test_units_go_where_the_resource_is(tmp_path):
 
 def test_no_scheduler_is_said_in_one_line(check, monkeypatch):
     """Fails when a wrong address gives a stack trace, or no end."""
-    monkeypatch.setattr("lossproof.conformance._cluster._CONNECT", "1 s")
+    monkeypatch.setattr("lossproof.conformance.running.cluster._CONNECT", "1 s")
     answer = check("lossproof", "--scheduler", "tcp://127.0.0.1:9", only=["VALUE-8"])
     assert answer.exit_code == 3, answer.output
     assert "no scheduler answers at tcp://127.0.0.1:9" in answer.stderr and "Traceback" not in answer.output

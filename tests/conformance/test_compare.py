@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from lossproof.conformance import report
+from lossproof.conformance.command._compare import compare_command
 
 SAMPLES = runpy.run_path(str(Path(__file__).with_name("_documents.py")))
 
@@ -34,7 +35,7 @@ def write(tmp_path):
 
 
 def compare(*arguments):
-    return CliRunner().invoke(report.compare_command, arguments)
+    return CliRunner().invoke(compare_command, arguments)
 
 
 def test_targets_are_side_by_side():

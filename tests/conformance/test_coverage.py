@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from lossproof import reference
-from lossproof.conformance import Result, _covered
-from lossproof.conformance._covered import FLOOR, covered, too_little
-from lossproof.conformance._selection import LEVELS
+from lossproof.conformance import Result
 from lossproof.conformance.coverage import AXES, broken_rule
 from lossproof.conformance.coverage._arrays import Model, covering_array, met
-from lossproof.conformance.coverage._batches import AXES as BATCH_AXES, RULES as BATCH_RULES
-from lossproof.conformance.coverage._cases import calls, exact_case
-from lossproof.conformance.coverage._model import BEGUN, CORE, Rule
-from lossproof.conformance.coverage._stored import pairs, stored, stored_batches, written
-from lossproof.conformance.coverage._triples import covering, told, triples
+from lossproof.conformance.coverage.batches import AXES as BATCH_AXES, RULES as BATCH_RULES
+from lossproof.conformance.coverage.cases import calls, exact_case
+from lossproof.conformance.coverage.model import BEGUN, CORE, Rule
+from lossproof.conformance.coverage.stored import pairs, stored, stored_batches, written
+from lossproof.conformance.coverage.triples import covering, told, triples
+from lossproof.conformance.running.covered import FLOOR, covered, too_little
+from lossproof.conformance.running.selection import LEVELS
 
 PAIRS = 12126  # of the model, at level standard
 SMALL = {"a": ("0", "1", "2"), "b": ("0", "1"), "c": ("0", "1", "2", "3"), "d": ("0", "1")}
@@ -207,7 +207,10 @@ def test_a_run_says_what_it_covers():
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_level_says_what_it_covers(level, monkeypatch):
     """Fails when a run of hours has no report in the end, or counts as triples what its cells do not have."""
-    monkeypatch.setattr(_covered, "triples", lambda function: [c for c in stored("smoke") if c["function"] == function])
+    monkeypatch.setattr(
+        "lossproof.conformance.running.covered.triples",
+        lambda function: [c for c in stored("smoke") if c["function"] == function],
+    )
     some, others = stored("smoke")[:10], stored("smoke")[10:20]
     found = covered([result(entries(some)), result(entries(others, "unsupported"))], level)
     assert 0 < found["pairs"]["judged"] < found["pairs"]["model"] <= found["pairs"]["all"] - found["pairs"]["excluded"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import load_target
-from lossproof.conformance._case import DTYPES, TOKEN, WEIGHTED
-from lossproof.conformance._draw import make
-from lossproof.conformance._units import all_units, run_unit
+from lossproof.conformance.judging.case import DTYPES, TOKEN, WEIGHTED
+from lossproof.conformance.judging.draw import make
+from lossproof.conformance.suite.units import all_units, run_unit
 from lossproof.conformance.targets import (
     TargetError,
     Unsupported,

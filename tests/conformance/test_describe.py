@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from lossproof.conformance import load_target
-from lossproof.conformance.targets import _adapters, describe
-from lossproof.conformance.targets._adapters import ADAPTERS
-from lossproof.conformance.targets._cli import targets
+from lossproof.conformance.command._targets import targets
+from lossproof.conformance.targets import adapters as _adapters, describe
+from lossproof.conformance.targets.adapters import ADAPTERS
 
 
 def test_a_file_is_known_by_its_hash(loss_file, tmp_path):
@@ -58,7 +58,7 @@ def test_a_library_is_known_by_its_version():
 def test_the_list_says_what_is_installed(monkeypatch):
     """Fails when a target that is known by name is not listed, or what is missing looks as if it were there."""
     known = {**ADAPTERS, "gone": _adapters.Adapter("gone.loss", "no_such_package_here", "_gone")}
-    monkeypatch.setattr("lossproof.conformance.targets._cli.ADAPTERS", known)
+    monkeypatch.setattr("lossproof.conformance.command._targets.ADAPTERS", known)
     result = CliRunner().invoke(targets)
     assert result.exit_code == 0
     lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
@@ -71,7 +71,7 @@ def test_the_list_says_what_is_installed(monkeypatch):
 def test_the_list_imports_no_library():
     """Fails when listing the targets takes as long as loading them all."""
     program = (
-        "import sys; from lossproof.conformance.targets._cli import targets; targets(standalone_mode=False); "
+        "import sys; from lossproof.conformance.command._targets import targets; targets(standalone_mode=False); "
         "print([name for name in ('jax', 'torch', 'keras', 'optax', 'tensorflow') if name in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

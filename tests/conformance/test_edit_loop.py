@@ -8,9 +8,9 @@ import time
 import pytest
 
 from lossproof.conformance import Result
-from lossproof.conformance._hints import types_hint
-from lossproof.conformance._result import FAIL, PASS
+from lossproof.conformance.judging.result import FAIL, PASS
 from lossproof.conformance.report import read
+from lossproof.conformance.report.hints import types_hint
 
 from .conftest import LOSS
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
-from lossproof.conformance._draw import make, unit_cotangents
-from lossproof.conformance._judge import Violation
+from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
+from lossproof.conformance.judging.draw import make, unit_cotangents
+from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.targets import TargetError, Unsupported
-from lossproof.conformance.targets._exec import MOST_LOGITS, ExecTarget
-from lossproof.conformance.targets._wire import OFFERED
+from lossproof.conformance.targets.programs._wire import OFFERED
+from lossproof.conformance.targets.programs.exec import MOST_LOGITS, ExecTarget
 from lossproof.reference import LOSSPROOF, Convention
 
 from ._programs import CASE, DECLARED, ROW, TARGETS, program, requests

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossproof.conformance._case import OUTPUTS, TOKEN
-from lossproof.conformance._draw import make, unit_cotangents
-from lossproof.conformance._judge import Violation
-from lossproof.conformance._run import Run
-from lossproof.conformance._units import all_units, run_unit
+from lossproof.conformance.judging.case import OUTPUTS, TOKEN
+from lossproof.conformance.judging.draw import make, unit_cotangents
+from lossproof.conformance.judging.judge import Violation
+from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.units import all_units, run_unit
 from lossproof.conformance.targets import load_target
-from lossproof.conformance.targets._exec import _FIRST, MOST_LOGITS, SECONDS, ExecTarget
-from lossproof.conformance.targets._program import LONGEST
-from lossproof.conformance.targets._wire import DIFFERENTIABLE, OFFERED, PROTOCOL as NUMBER
+from lossproof.conformance.targets.programs._wire import DIFFERENTIABLE, OFFERED, PROTOCOL as NUMBER
+from lossproof.conformance.targets.programs.exec import _FIRST, MOST_LOGITS, SECONDS, ExecTarget
+from lossproof.conformance.targets.programs.program import LONGEST
 
 from ._programs import ROW, TARGETS, program
 

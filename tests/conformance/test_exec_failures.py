@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossproof.conformance._case import TOKEN
-from lossproof.conformance._draw import unit_cotangents
-from lossproof.conformance._units import all_units, run_unit
-from lossproof.conformance.targets import TargetError, _program as lines
-from lossproof.conformance.targets._exec import ExecTarget
-from lossproof.conformance.targets._program import ProgramError, ProgramHangsError
+from lossproof.conformance.judging.case import TOKEN
+from lossproof.conformance.judging.draw import unit_cotangents
+from lossproof.conformance.suite.units import all_units, run_unit
+from lossproof.conformance.targets import TargetError
+from lossproof.conformance.targets.programs import program as lines
+from lossproof.conformance.targets.programs.exec import ExecTarget
+from lossproof.conformance.targets.programs.program import ProgramError, ProgramHangsError
 
 from ._programs import CASE, DECLARED, program, requests
 
@@ -183,7 +184,7 @@ def test_an_interrupt_leaves_no_answer_behind(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("lossproof.conformance.targets._exec.read_answer", interrupted)
+        patch.setattr("lossproof.conformance.targets.programs.exec.read_answer", interrupted)
         with pytest.raises(KeyboardInterrupt):
             target.values(CASE)
     assert target.values(CASE)["loss"].tolist() == [1, 1]
@@ -217,7 +218,7 @@ def test_the_program_ends_with_its_process(tmp_path):
     """Fails when a process that is killed leaves the program running."""
     script = f"""if True:
         import os, signal
-        from lossproof.conformance.targets._exec import ExecTarget
+        from lossproof.conformance.targets.programs.exec import ExecTarget
         target = ExecTarget({program(tmp_path, hello=WRITE_PID)!r})
         os.kill(os.getpid(), signal.SIGKILL)"""
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lossproof.conformance._expectations import Expectations, apply, idle, load_expectations
-from lossproof.conformance._expectations_file import Expectation, ExpectationError
-from lossproof.conformance._result import (
+from lossproof.conformance.command.expectations._file import Expectation, ExpectationError
+from lossproof.conformance.command.expectations.expectations import Expectations, apply, idle, load_expectations
+from lossproof.conformance.judging.result import (
     ERROR,
     EXPECTED_FAIL,
     FAIL,
@@ -19,7 +19,7 @@ from lossproof.conformance._result import (
     VOID,
     Result,
 )
-from lossproof.conformance._units import all_units
+from lossproof.conformance.suite.units import all_units
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "expectations.md"
 CHECK = "states.masked_vocabulary"  # of STATE-1 and DIFF-2

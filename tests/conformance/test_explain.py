@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from lossproof import golden
-from lossproof.conformance._clauses import CLAUSES, GROUPS
-from lossproof.conformance._explain import book, explain, explained
-from lossproof.conformance._selection import selected_units
+from lossproof.conformance.command._explain import book, explain, explained
+from lossproof.conformance.judging.clauses import CLAUSES, GROUPS
+from lossproof.conformance.running.selection import selected_units
 
 SPEC = (Path(__file__).resolve().parents[2] / "SPEC.md").read_text(encoding="utf-8")
 CLAUSE = re.compile(r"^- \*\*([A-Z]+-\d+) \(.+?\)\.\*\* (.+?)(?=\n- \*\*|\n\n|\Z)", re.MULTILINE | re.DOTALL)

@@ -11,15 +11,15 @@ import pytest
 
 from lossproof import golden
 from lossproof.conformance import Request, load_target
-from lossproof.conformance._calls import Call, Calls
-from lossproof.conformance._case import TOKEN, WEIGHTED
-from lossproof.conformance._draw import make
-from lossproof.conformance._record import unit as as_unit
-from lossproof.conformance._result import ERROR, FAIL, INTERNAL, PASS, Result
-from lossproof.conformance._selection import selected_units
-from lossproof.conformance._units import run_unit
+from lossproof.conformance.diagnosis.inputs import shown, size
+from lossproof.conformance.judging.case import TOKEN, WEIGHTED
+from lossproof.conformance.judging.draw import make
+from lossproof.conformance.judging.result import ERROR, FAIL, INTERNAL, PASS, Result
 from lossproof.conformance.report._findings import findings
-from lossproof.conformance.report._inputs import shown, size
+from lossproof.conformance.report.record import unit as as_unit
+from lossproof.conformance.running.selection import selected_units
+from lossproof.conformance.suite.asking.calls import Call, Calls
+from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import Split
 
 HARD = "values.hard_targets[token-float32]"

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lossproof.conformance._case import DENSE, DTYPES, FURTHER, TOKEN, Case
-from lossproof.conformance._draw import generator, make
-from lossproof.conformance._exact import exact_gradients, exact_values
-from lossproof.conformance._judge import utilisation
+from lossproof.conformance.judging.case import DENSE, DTYPES, FURTHER, TOKEN, Case
+from lossproof.conformance.judging.draw import generator, make
+from lossproof.conformance.judging.exact import exact_gradients, exact_values
+from lossproof.conformance.judging.judge import utilisation
 from lossproof.reference import LOSSPROOF
 from lossproof.reference.bounds import Bounds, PredictionBounds, profile, with_final_rounding
 

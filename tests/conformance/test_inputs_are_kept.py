@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import load_target
-from lossproof.conformance._case import TOKEN
-from lossproof.conformance._cells import look
-from lossproof.conformance._draw import make, unit_cotangents
-from lossproof.conformance._judge import Violation
-from lossproof.conformance._result import FAIL, INTERNAL, PASS
-from lossproof.conformance._run import Run
-from lossproof.conformance._units import all_units, run_unit
 from lossproof.conformance.coverage import AXES
-from lossproof.conformance.targets._layouts import LAYOUTS, laid_out, layout_of
-from lossproof.conformance.targets._way import Buffers, given_as
+from lossproof.conformance.coverage.way import Buffers, given_as
+from lossproof.conformance.judging.case import TOKEN
+from lossproof.conformance.judging.draw import make, unit_cotangents
+from lossproof.conformance.judging.judge import Violation
+from lossproof.conformance.judging.result import FAIL, INTERNAL, PASS
+from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.pairs.cells import look
+from lossproof.conformance.suite.units import all_units, run_unit
+from lossproof.conformance.targets.frameworks._layouts import LAYOUTS, laid_out, layout_of
 
 NUMPY = """
 import numpy as np

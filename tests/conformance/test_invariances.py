@@ -7,11 +7,11 @@ import sys
 import jax
 import pytest
 
-from lossproof.conformance._result import FAIL, PASS, UNSUPPORTED
-from lossproof.conformance._selection import selected_units
-from lossproof.conformance._units import run_unit
+from lossproof.conformance.judging.result import FAIL, PASS, UNSUPPORTED
 from lossproof.conformance.mutants import MUTANTS
-from lossproof.conformance.mutants._load import load
+from lossproof.conformance.mutants.load import load
+from lossproof.conformance.running.selection import selected_units
+from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import load_target
 
 EDITS = {edit.name: edit for edit in MUTANTS}
@@ -30,8 +30,8 @@ BROKEN = [
 
 # Four devices, and a loss that is spread over them as its adapter has it, then one of which each keeps its own part.
 ON_DEVICES = """
-from lossproof.conformance._selection import selected_units
-from lossproof.conformance._units import run_unit
+from lossproof.conformance.running.selection import selected_units
+from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import load_target
 
 target = load_target("lossproof")
@@ -73,8 +73,8 @@ def test_a_loss_that_changes_where_nothing_may_is_caught(name, mutant, clause):
 
 def test_what_follows_from_the_call_before_is_compared(monkeypatch):
     """Fails when only the changed call is judged: two answers, each near enough to the truth, may contradict."""
-    monkeypatch.setattr("lossproof.conformance._run.Run.judge_values", lambda *_: None)
-    monkeypatch.setattr("lossproof.conformance._run.Run.judge_gradients", lambda *_: None)
+    monkeypatch.setattr("lossproof.conformance.suite.asking.run.Run.judge_values", lambda *_: None)
+    monkeypatch.setattr("lossproof.conformance.suite.asking.run.Run.judge_gradients", lambda *_: None)
     result = run_unit(only("common_offset[token"), load(EDITS["lse_minus_logit"]), "smoke", 0)
     assert result.verdict == FAIL, result
     assert "follows from the same call before the change" in result.message

@@ -4,8 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lossproof.conformance._exact import Exact
-from lossproof.conformance._judge import Violation, VoidCaseError, judge, refuse_void, utilisation
+from lossproof.conformance.judging.exact import Exact
+from lossproof.conformance.judging.judge import Violation, VoidCaseError, judge, refuse_void, utilisation
 from lossproof.reference.bounds import smallest_normal
 
 KINDS = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float32": np.float32, "float64": np.float64}

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from lossproof.conformance import report
-from lossproof.conformance.report._text import REPLACEMENT, clean
+from lossproof.conformance.report.page.text import REPLACEMENT, clean
 
 SAMPLES = runpy.run_path(str(Path(__file__).with_name("_documents.py")))
 

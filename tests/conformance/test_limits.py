@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lossproof.conformance._calls import last_call
-from lossproof.conformance._guard import Guard, reasons_by_unit
 from lossproof.conformance.report import read
+from lossproof.conformance.running.guard import Guard, reasons_by_unit
+from lossproof.conformance.suite.asking.calls import last_call
 
 UNITS = ("values.hard_targets[token-float32]", "values.log_z[token-float32]")
 
@@ -78,7 +78,7 @@ def test_an_ill_target_gets_a_verdict(check, tmp_path, end, limits, reason):
 
 def test_a_target_that_dies_everywhere_is_given_up(check, loss_file, monkeypatch, tmp_path):
     """Fails when a target that dies in every unit costs a new process for each of hundreds."""
-    monkeypatch.setattr("lossproof.conformance._runner.DEATHS", 1)
+    monkeypatch.setattr("lossproof.conformance.running.runner.DEATHS", 1)
     answer = check(loss_file("dies"), "--report", str(tmp_path), only=["VALUE-1", "GRAD", "SHAPE"])
     assert answer.exit_code == 1, answer.output
     assert "it was not run, because the target's process died in 2 other units" in answer.stdout
@@ -95,9 +95,9 @@ def test_the_last_call_is_known_after_the_process_has_died(tmp_path):
     code = f"""
 import os
 from pathlib import Path
-from lossproof.conformance._calls import Call, Calls
-from lossproof.conformance._draw import make
-from lossproof.conformance._case import TOKEN
+from lossproof.conformance.suite.asking.calls import Call, Calls
+from lossproof.conformance.judging.draw import make
+from lossproof.conformance.judging.case import TOKEN
 calls = Calls(Path({str(tmp_path)!r}))
 for number, end in ((1.0, "pass"), (2.0, "pass"), (3.0, "os._exit(0)")):
     calls.begin_unit(f"unit {{number:g}}")
@@ -116,7 +116,7 @@ for number, end in ((1.0, "pass"), (2.0, "pass"), (3.0, "os._exit(0)")):
 @pytest.mark.parametrize("end", ["import os; os._exit(3)", "while True: pass"], ids=["exits", "hangs"])
 def test_a_target_that_dies_when_loaded_is_a_usage_error(check, tmp_path, monkeypatch, end):
     """Fails when a module that ends the process, or never loads, takes the command with it."""
-    monkeypatch.setattr("lossproof.conformance._identity._SECONDS", 5.0)
+    monkeypatch.setattr("lossproof.conformance.targets.identity._SECONDS", 5.0)
     path = tmp_path / "ill.py"
     path.write_text(end + "\n", "utf-8")
     answer = check(f"{path}:loss", only=UNITS[:1])
@@ -130,8 +130,8 @@ def watched(reasons: Path, seconds: float, body: str) -> int:
     code = f"""
 import time
 from pathlib import Path
-from lossproof.conformance._calls import last_call
-from lossproof.conformance._guard import Guard
+from lossproof.conformance.suite.asking.calls import last_call
+from lossproof.conformance.running.guard import Guard
 guard = Guard({seconds}, 64.0, Path({str(reasons)!r}))
 {body}
 guard.close()
@@ -157,7 +157,7 @@ def test_the_guard_ends_with_its_process(tmp_path):
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     code = (
-        "import os\nfrom pathlib import Path\nfrom lossproof.conformance._guard import Guard\n"
+        "import os\nfrom pathlib import Path\nfrom lossproof.conformance.running.guard import Guard\n"
         "guard = Guard(60.0, 64.0, Path(os.devnull)); print(guard._process.pid, flush=True); os._exit(1)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).stdout

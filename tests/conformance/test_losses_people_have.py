@@ -3,11 +3,11 @@
 import pytest
 
 from lossproof.conformance import Summary, load_target
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
-from lossproof.conformance._draw import make, unit_cotangents
-from lossproof.conformance._result import FAIL, PASS, UNSUPPORTED
-from lossproof.conformance._run import Run
-from lossproof.conformance._units import all_units, run_unit
+from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
+from lossproof.conformance.judging.draw import make, unit_cotangents
+from lossproof.conformance.judging.result import FAIL, PASS, UNSUPPORTED
+from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.units import all_units, run_unit
 from lossproof.conformance.targets import OutsideLimits, describe, remarks
 
 HEAD = """

@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lossproof.conformance._cells import look
-from lossproof.conformance._clauses import CLAUSES
-from lossproof.conformance._result import FAIL, PASS, Result
-from lossproof.conformance._run import Run
-from lossproof.conformance._units import all_units, run_unit
-from lossproof.conformance.coverage._cases import FUNCTIONS, calls
-from lossproof.conformance.coverage._model import AXES
-from lossproof.conformance.coverage._stored import stored
+from lossproof.conformance.command._mutants import mutants
+from lossproof.conformance.coverage.cases import FUNCTIONS, calls
+from lossproof.conformance.coverage.model import AXES
+from lossproof.conformance.coverage.stored import stored
+from lossproof.conformance.judging.clauses import CLAUSES
+from lossproof.conformance.judging.result import FAIL, PASS, Result
 from lossproof.conformance.mutants import BENIGN, MUTANTS, Edit
 from lossproof.conformance.mutants._cells_against import has_cells, on_cell
-from lossproof.conformance.mutants._cli import mutants
-from lossproof.conformance.mutants._conditions import CONDITIONS
-from lossproof.conformance.mutants._defects import DEFECTS
-from lossproof.conformance.mutants._killers import Killer, known_killers
-from lossproof.conformance.mutants._load import load, mutated_source
-from lossproof.conformance.mutants._matrix import Outcome, breaks, examine, idle_clauses
-from lossproof.conformance.mutants._meetings import MEETINGS
-from lossproof.conformance.mutants._report import summary, table, to_json
+from lossproof.conformance.mutants.killers import Killer, known_killers
+from lossproof.conformance.mutants.load import load, mutated_source
+from lossproof.conformance.mutants.matrix import Outcome, breaks, examine, idle_clauses
+from lossproof.conformance.mutants.meetings._conditions import CONDITIONS
+from lossproof.conformance.mutants.meetings._defects import DEFECTS
+from lossproof.conformance.mutants.meetings.meetings import MEETINGS
+from lossproof.conformance.mutants.report import summary, table, to_json
+from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.pairs.cells import look
+from lossproof.conformance.suite.units import all_units, run_unit
 
 NAMES = [edit.name for edit in (*MUTANTS, *BENIGN)]
 HARMLESS = next(edit for edit in BENIGN if edit.name == "logarithm_of_quotient")
@@ -202,7 +202,7 @@ def test_the_command_reports_a_kill_with_its_check_and_clause(run, tmp_path):
 )
 def test_the_matrix_names_survivors_and_false_alarms(monkeypatch, run, outcome, words):
     """Fails when a survivor or a false alarm looks like success, or does not end with exit code 1."""
-    monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", lambda *_: [outcome])
+    monkeypatch.setattr("lossproof.conformance.command._mutants.run_all", lambda *_: [outcome])
     result = run(outcome.edit.name)
     assert result.exit_code == (not outcome.is_right)
     assert [word for word in words if word not in result.output] == []
@@ -214,7 +214,7 @@ def test_the_matrix_names_survivors_and_false_alarms(monkeypatch, run, outcome, 
 def test_a_full_run_in_which_a_clause_kills_nothing_fails(monkeypatch, run):
     """Fails when a clause without a kill is only missing from the matrix."""
     outcomes = [Outcome(replace(BROKEN, clauses=(c,)), {c: failure(c)}) for c in CLAUSES if c != "ACC-6"]
-    monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", lambda *_: outcomes)
+    monkeypatch.setattr("lossproof.conformance.command._mutants.run_all", lambda *_: outcomes)
     result = run()
     assert result.exit_code == 1
     assert "no mutant is killed by ACC-6" in result.output
@@ -234,8 +234,8 @@ def test_what_killed_is_written_down_when_asked_for(monkeypatch, run):
             progress(outcome)
         return outcomes
 
-    monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", one_by_one)
-    monkeypatch.setattr("lossproof.conformance.mutants._cli.write_killers", written.append)
+    monkeypatch.setattr("lossproof.conformance.command._mutants.run_all", one_by_one)
+    monkeypatch.setattr("lossproof.conformance.command._mutants.write_killers", written.append)
     run(BROKEN.name)
     assert written == []
     run(BROKEN.name, "--remember")
@@ -251,8 +251,8 @@ def test_an_interrupted_run_has_told_and_remembered_what_it_knew(monkeypatch, ru
         progress(Outcome(BROKEN, {"NORM-7": failure("NORM-7")}, killers=(Killer("some.check", {}, {}),)))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lossproof.conformance.mutants._cli.run_all", interrupted)
-    monkeypatch.setattr("lossproof.conformance.mutants._cli.write_killers", written.append)
+    monkeypatch.setattr("lossproof.conformance.command._mutants.run_all", interrupted)
+    monkeypatch.setattr("lossproof.conformance.command._mutants.write_killers", written.append)
     result = run(BROKEN.name, "--remember")
     assert result.exit_code != 0
     assert f"survived: {BROKEN.name} (0 s, some.check[token-float32], not noticed: DIFF-13)" in result.output

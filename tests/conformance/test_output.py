@@ -10,12 +10,12 @@ import time
 import pytest
 
 from lossproof.conformance import Request
-from lossproof.conformance._identity import identity
-from lossproof.conformance._journal import Journal
-from lossproof.conformance._output import Output, OutputError
-from lossproof.conformance._plan import Plan
-from lossproof.conformance._result import INTERNAL, PASS, Result
+from lossproof.conformance.command._output import Output, OutputError
+from lossproof.conformance.command._plan import Plan
+from lossproof.conformance.judging.result import INTERNAL, PASS, Result
 from lossproof.conformance.report import read
+from lossproof.conformance.running.journal import Journal
+from lossproof.conformance.targets.identity import identity
 
 from .conftest import LOSS
 

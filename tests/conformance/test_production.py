@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import load_target
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED, Case
-from lossproof.conformance._exact import exact_gradients, exact_values
-from lossproof.conformance._language import dense_batch, hard_batch, language_inputs
-from lossproof.conformance._result import FAIL, PASS
-from lossproof.conformance._selection import selected_units
-from lossproof.conformance._units import run_unit
-from lossproof.conformance.checks import production
+from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED, Case
+from lossproof.conformance.judging.exact import exact_gradients, exact_values
+from lossproof.conformance.judging.language import dense_batch, hard_batch, language_inputs
+from lossproof.conformance.judging.result import FAIL, PASS
 from lossproof.conformance.mutants import MUTANTS
-from lossproof.conformance.mutants._load import load
+from lossproof.conformance.mutants.load import load
+from lossproof.conformance.running.selection import selected_units
+from lossproof.conformance.suite.checks import production
+from lossproof.conformance.suite.units import run_unit
 from lossproof.reference import LOSSPROOF
 from lossproof.reference.bounds import Bounds
 
@@ -75,7 +75,7 @@ def test_the_oracle_is_asked_what_the_target_is_asked(kind):
 def test_bounds_of_the_parts_are_those_of_the_whole(kind, monkeypatch):
     """Fails when cutting a batch, which saves memory, changes how large an error may be."""
     made = batch(kind)
-    monkeypatch.setattr("lossproof.conformance._language.BLOCK", 2 * 33)
+    monkeypatch.setattr("lossproof.conformance.judging.language.BLOCK", 2 * 33)
     parts = [Bounds(part).values() for part in made.parts()]
     assert len(parts) == 3
     for name, bound in Bounds(made.case).values().items():

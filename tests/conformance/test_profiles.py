@@ -8,8 +8,8 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from lossproof.conformance._case import TOKEN
-from lossproof.conformance._draw import make
+from lossproof.conformance.judging.case import TOKEN
+from lossproof.conformance.judging.draw import make
 from lossproof.reference.bounds import (
     JAX_CPU,
     Bounds,

@@ -6,9 +6,9 @@ import math
 import pytest
 
 from lossproof.conformance import Request, Result, Summary
-from lossproof.conformance._record import document, utilisation
-from lossproof.conformance._result import FAIL, FARTHEST, PASS, UNBOUNDED, ZERO
-from lossproof.conformance._tally import Tally, bin_of
+from lossproof.conformance.judging.result import FAIL, FARTHEST, PASS, UNBOUNDED, ZERO
+from lossproof.conformance.judging.tally import Tally, bin_of
+from lossproof.conformance.report.record import document, utilisation
 
 IDENTITY = {"target": {"name": "mine"}, "device": "cpu"}
 REQUEST = Request("mine.py:loss", only=("VALUE-1",), convention="uniform no-entropy")

@@ -8,10 +8,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from lossproof.conformance import report
-from lossproof.conformance.report import _plots
-from lossproof.conformance.report._html import significant_bits
-from lossproof.conformance.report._text import REPLACEMENT, number
-from lossproof.conformance.report._view import SYMBOLS, findings, headline, leading, repeat_command
+from lossproof.conformance.report.page import _plots
+from lossproof.conformance.report.page.html import significant_bits
+from lossproof.conformance.report.page.text import REPLACEMENT, number
+from lossproof.conformance.report.page.view import SYMBOLS, findings, headline, leading, repeat_command
 
 SAMPLES = runpy.run_path(str(Path(__file__).with_name("_documents.py")))
 VOID_ELEMENTS = {"meta", "br", "link", "img", "hr", "input"}

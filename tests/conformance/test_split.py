@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 import lossproof
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
-from lossproof.conformance._draw import make, unit_cotangents
-from lossproof.conformance._judge import Violation
-from lossproof.conformance._result import FAIL, PASS, UNSUPPORTED
-from lossproof.conformance._run import Run
-from lossproof.conformance._selection import selected_units
-from lossproof.conformance._units import run_unit
-from lossproof.conformance.checks.split import EVERY, SPLITS, _answer, _masked, _on_edges
+from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
+from lossproof.conformance.judging.draw import make, unit_cotangents
+from lossproof.conformance.judging.judge import Violation
+from lossproof.conformance.judging.result import FAIL, PASS, UNSUPPORTED
 from lossproof.conformance.mutants import BENIGN, MUTANTS
-from lossproof.conformance.mutants._load import load
+from lossproof.conformance.mutants.load import load
+from lossproof.conformance.running.selection import selected_units
+from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.checks.split import EVERY, SPLITS, _answer, _masked, _on_edges
+from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import Split, Target, function_target, load_target
-from lossproof.conformance.targets._devices import CPU_DEVICES
+from lossproof.conformance.targets.frameworks._devices import CPU_DEVICES
 
 EDITS = {edit.name: edit for edit in (*MUTANTS, *BENIGN)}
 UNITS = {unit.id: unit for unit in selected_units(["split", "SHAPE-8"], "standard")}

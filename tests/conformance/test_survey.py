@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from lossproof.conformance import _survey_cases
-from lossproof.conformance._case import DENSE, DTYPES, TOKEN, WEIGHTED
-from lossproof.conformance._judge import Violation
-from lossproof.conformance._run import Run
-from lossproof.conformance._survey import survey
-from lossproof.conformance._survey_cases import LEADS, OFFSETS, batches
+from lossproof.conformance.judging.case import DENSE, DTYPES, TOKEN, WEIGHTED
+from lossproof.conformance.judging.judge import Violation
+from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.survey import _cases
+from lossproof.conformance.suite.survey._cases import LEADS, OFFSETS, batches
+from lossproof.conformance.suite.survey._survey import survey
 from lossproof.conformance.targets import Offer, Target, TargetRaised, Unsupported
 from lossproof.reference.bounds import unit_in_last_place, unit_roundoff
 
@@ -143,7 +143,7 @@ def test_an_error_is_counted_in_units_of_the_output_s_last_place(steps):
 
 
 @pytest.mark.parametrize("quantity", ["values", "gradients"])
-@pytest.mark.parametrize("classes", _survey_cases.CLASSES["smoke"])
+@pytest.mark.parametrize("classes", _cases.CLASSES["smoke"])
 def test_one_bad_vocabulary_decides_on_the_grade(classes, quantity):
     """Fails when a target that is wrong for one number of classes only has the grade of the others."""
 
@@ -164,7 +164,7 @@ def test_rows_say_what_was_varied():
         at = {by: [row["at"] for row in rows if row["by"] == by] for by in ("confidence", "offset", "classes")}
         assert at["confidence"] == sorted(LEADS)
         assert at["offset"] == sorted(OFFSETS[:held])
-        assert at["classes"] == sorted(_survey_cases.CLASSES["smoke"])
+        assert at["classes"] == sorted(_cases.CLASSES["smoke"])
         assert {(row["function"], row["dtype"], row["quantity"]) for row in rows} == {(TOKEN, dtype, "values")}
 
 

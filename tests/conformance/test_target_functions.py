@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import load_target
-from lossproof.conformance._case import DENSE, TOKEN, WEIGHTED
-from lossproof.conformance._draw import make, unit_cotangents
-from lossproof.conformance._exact import exact_gradients, exact_values
-from lossproof.conformance._judge import utilisation
-from lossproof.conformance._units import all_units, run_unit
+from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
+from lossproof.conformance.judging.draw import make, unit_cotangents
+from lossproof.conformance.judging.exact import exact_gradients, exact_values
+from lossproof.conformance.judging.judge import utilisation
+from lossproof.conformance.suite.units import all_units, run_unit
 from lossproof.conformance.targets import TargetError, Unsupported
 from lossproof.reference.bounds import Bounds
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from lossproof.conformance import load_target
-from lossproof.conformance._case import DENSE, FACTOR, FURTHER, TOKEN, WEIGHTED, Case
-from lossproof.conformance._draw import Options, cases, make, unit_cotangents
-from lossproof.conformance._exact import exact_gradients, exact_values
-from lossproof.conformance._judge import Violation, utilisation
+from lossproof.conformance.judging.case import DENSE, FACTOR, FURTHER, TOKEN, WEIGHTED, Case
+from lossproof.conformance.judging.draw import Options, cases, make, unit_cotangents
+from lossproof.conformance.judging.exact import exact_gradients, exact_values
+from lossproof.conformance.judging.judge import Violation, utilisation
 from lossproof.conformance.targets import (
     TargetError,
     Unsupported,
@@ -257,7 +257,7 @@ def test_a_peer_that_is_not_here_says_how_to_get_it(name, advice):
 
 def test_a_peer_that_cannot_be_imported_says_why(monkeypatch):
     """Fails when a broken installation is a traceback."""
-    monkeypatch.setitem(sys.modules, "lossproof.conformance.targets._optax", None)
+    monkeypatch.setitem(sys.modules, "lossproof.conformance.targets.libraries._optax", None)
     with pytest.raises(TargetError, match="optax is installed, but the target 'optax' cannot be had: ModuleNotFound"):
         load_target("optax")
 

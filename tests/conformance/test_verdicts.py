@@ -3,9 +3,9 @@
 import pytest
 
 from lossproof.conformance import Result, Summary, load_target
-from lossproof.conformance._case import TOKEN
-from lossproof.conformance._judge import Violation, VoidCaseError
-from lossproof.conformance._result import (
+from lossproof.conformance.judging.case import TOKEN
+from lossproof.conformance.judging.judge import Violation, VoidCaseError
+from lossproof.conformance.judging.result import (
     ERROR,
     EXPECTED_FAIL,
     FAIL,
@@ -17,8 +17,9 @@ from lossproof.conformance._result import (
     UNSUPPORTED,
     VOID,
 )
-from lossproof.conformance._selection import selected_units
-from lossproof.conformance._units import Check, Unit, run_unit
+from lossproof.conformance.running.selection import selected_units
+from lossproof.conformance.suite.registry import Check, Unit
+from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import Offer, Target, Unsupported
 from lossproof.reference.bounds import profile, profile_names
 

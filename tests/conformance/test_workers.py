@@ -6,8 +6,8 @@ import sys
 from hypothesis import strategies as st
 
 from lossproof.conformance import Request, Summary, run
-from lossproof.conformance._case import TOKEN
-from lossproof.conformance._run import Run
+from lossproof.conformance.judging.case import TOKEN
+from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.targets import Target
 
 UNITS = ("values.hard_targets[token-float32]", "values.log_z[token-bfloat16]")
@@ -31,7 +31,7 @@ def test_results_depend_on_the_seed_and_not_on_the_number_of_workers():
 
 def test_a_unit_that_was_never_run_counts_as_the_suites_failure(monkeypatch):
     """Fails when a run that ends early is judged by what it got to."""
-    monkeypatch.setattr("lossproof.conformance._runner.pytest.main", lambda *_, **__: 0)
+    monkeypatch.setattr("lossproof.conformance.running.runner.pytest.main", lambda *_, **__: 0)
     found = run(Request("lossproof", "smoke", 0, UNITS, 1, ""), lambda _: None)
     assert sorted((result.unit, result.verdict, result.message) for result in found) == sorted(
         (unit, "internal", "it was never run") for unit in UNITS

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from lossproof import golden, reference
-from lossproof.conformance._judge import Violation
-from lossproof.conformance._run import Run
-from lossproof.conformance.checks.golden import examine
+from lossproof.conformance.judging.judge import Violation
+from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.checks.golden import examine
 from lossproof.conformance.targets import load_target
 from lossproof.golden import _recipe
 from lossproof.golden._builders import recipe, token

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lossproof import reference
-from lossproof.conformance._exact import as_pairs
+from lossproof.conformance.judging.exact import as_pairs
 from lossproof.reference import _token
 from lossproof.reference._alike import kinds_of
 from lossproof.reference._interval import Interval, exact, exp, total, working_precision

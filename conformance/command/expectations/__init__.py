@@ -1,0 +1,1 @@
+"""What a target is expected to break (docs/expectations.md)."""

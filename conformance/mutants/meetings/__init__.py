@@ -1,0 +1,1 @@
+"""Defects where two or three features of a call meet, made from the coverage model."""

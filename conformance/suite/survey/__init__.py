@@ -1,0 +1,1 @@
+"""How accurate a target is, without a verdict."""

@@ -1,0 +1,1 @@
+"""Functions of JAX, NumPy and PyTorch as targets."""

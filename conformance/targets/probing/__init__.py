@@ -1,0 +1,1 @@
+"""What a function is, found by calling it: its parameters, results, limits and convention."""

@@ -1,0 +1,1 @@
+"""Targets in any language, as programs (docs/exec-protocol.md)."""
