@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lossproof import golden
-from lossproof.conformance.judging.clauses import CLAUSES, GROUPS
 from lossproof.conformance.mutants import MUTANTS
 from lossproof.conformance.suite.units import all_units
+from lossproof.spec import CLAUSES, GROUPS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "traceability.md"
@@ -69,11 +69,17 @@ def page() -> str:
     for group, title in GROUPS.items():
         lines += [f"\n## {group}: {title}\n", "| clause | reference | implementation | checks | vectors | mutants |"]
         lines += ["|---|---|---|---|---:|---|"]
-        for clause, name in CLAUSES.items():
+        for clause, said in CLAUSES.items():
             if clause.startswith(f"{group}-"):
                 code = [_DIFFERENCES.get(clause) or _cell(part[clause]) for part in (reference, implementation)]
                 asked = ", ".join(checks[clause]) or "-"
-                row = [f"{clause} {name}", *code, asked, str(len(vectors[clause])), ", ".join(mutants[clause]) or "-"]
+                row = [
+                    f"{clause} {said.title}",
+                    *code,
+                    asked,
+                    str(len(vectors[clause])),
+                    ", ".join(mutants[clause]) or "-",
+                ]
                 lines.append(f"| {' | '.join(row)} |")
     lines += ["\n## Without a vector\n"]
     lines += [f"- {clause}: {reason}." for clause, reason in WITHOUT_VECTOR.items()]
@@ -173,9 +179,8 @@ def _cell(places: list[str]) -> str:
 
 def _differences() -> dict[str, str]:
     """For each difference from t5x the clauses that it comes to."""
-    spec = (ROOT / "SPEC.md").read_text(encoding="utf-8")
-    found = re.findall(r"^- \*\*(DIFF-\d+) .*?Here: (.*?)\.$", spec, re.MULTILINE)
-    return {clause: f"as {', '.join(_cited(here))}" for clause, here in found}
+    differences = [clause for clause in CLAUSES.values() if clause.group == "DIFF"]
+    return {clause.id: f"as {', '.join(_cited(clause.text.rpartition('Here: ')[2]))}" for clause in differences}
 
 
 _DIFFERENCES = _differences()

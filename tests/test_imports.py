@@ -1,4 +1,4 @@
-"""The direction of knowledge: `reference` and `impl` know nobody, `golden` and `conformance` know `reference`."""
+"""The direction of knowledge: spec, reference, golden, conformance, each of those before it; `impl` of nobody."""
 
 import ast
 import re
@@ -14,11 +14,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # What each part may import besides the standard library and itself. A name allows its submodules.
 ALLOWED = {
-    "reference": {"mpmath"},
-    "reference/bounds": {"numpy", "lossproof.reference"},
-    "reference/oracle": {"numpy", "lossproof.reference"},
+    "spec": set(),
+    "reference": {"mpmath", "lossproof.spec"},
+    "reference/bounds": {"numpy", "lossproof.reference", "lossproof.spec"},
+    "reference/oracle": {"numpy", "lossproof.reference", "lossproof.spec"},
     "impl": {"jax", "numpy"},
-    "golden": {"lossproof.reference", "jsonschema", "click", "rich", "distributed"},
+    "golden": {"lossproof.reference", "lossproof.spec", "jsonschema", "click", "rich", "distributed"},
 }
 # conformance may use any library, but meets the implementation as a target like any other: through the public name
 # `lossproof`, loaded when that target is asked for.
@@ -27,7 +28,7 @@ FORBIDDEN_IN_CONFORMANCE = ("lossproof.impl", "lossproof.losses")
 # The rooms of conformance, each of which knows those before it alone, and what stands on top of them all.
 ROOMS = ("judging", "coverage", "targets", "suite", "running", "mutants", "diagnosis", "report", "command")
 DOORS = ("__init__", "plugin", "test_conformance")
-PARTS = ("reference", "golden", "impl", "conformance")
+PARTS = ("spec", "reference", "golden", "impl", "conformance")
 MOST_ENTRIES, MOST_LINES = 12, 350
 # The base of the mutants is one text: a mutant is an edit of it.
 LONG = {"conformance/mutants/losses/_base.py"}

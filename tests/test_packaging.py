@@ -33,7 +33,7 @@ def shipped(root: Path) -> set[str]:
         "/".join((*name.split("."), *path.relative_to(folder).parts))
         for name, folder in tops.items()
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix not in {".md", ".pyc"}
+        if path.is_file() and path.name != "README.md" and path.suffix != ".pyc"
     }
 
 

@@ -9,24 +9,22 @@ from importlib import resources
 import click
 
 from lossproof.conformance.command.console import fail_usage
-from lossproof.conformance.judging.clauses import CLAUSES, GROUPS
 from lossproof.conformance.judging.nearest import nearest
+from lossproof.spec import CLAUSES, GROUPS, NOTATION
 
 _WIDTH = 100  # of lines that are long enough to be hard to read beyond
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What there is to say about a clause.
+    """What there is to say about a clause besides its text.
 
     Attributes:
-      text: that of SPEC.md.
       why: what goes wrong where it is broken.
       example: a session of Python, with what it prints.
       links: where it was broken.
     """
 
-    text: str
     why: str
     example: str
     links: tuple[str, ...] = ()
@@ -38,13 +36,11 @@ class _Book:
 
     Attributes:
       letters: the arguments that letters in the clauses' texts stand for.
-      notation: the formulas that the others stand for.
       setup: the first line of every example.
       of: the explanations by clause.
     """
 
     letters: str
-    notation: str
     setup: str
     of: dict[str, Explanation]
 
@@ -53,12 +49,12 @@ class _Book:
 def book() -> _Book:
     """What explanations.toml says."""
     data = tomllib.loads(resources.files(__package__).joinpath("explanations.toml").read_text("utf-8"))
-    letters, notation, setup = (data.pop(name) for name in ("letters", "notation", "setup"))
+    letters, setup = (data.pop(name) for name in ("letters", "setup"))
     of = {
-        clause: Explanation(said["text"], said["why"], f"{setup}\n{said['example']}", tuple(said.get("links", ())))
+        clause: Explanation(said["why"], f"{setup}\n{said['example']}", tuple(said.get("links", ())))
         for clause, said in data.items()
     }
-    return _Book(letters, notation, setup, of)
+    return _Book(letters, setup, of)
 
 
 @click.command()
@@ -83,14 +79,14 @@ def explained(clause: str) -> str:
     said, group = book().of[clause], clause.partition("-")[0]
     return "\n\n".join(
         [
-            f"{clause}: {CLAUSES[clause]} ({GROUPS[group]})",
-            _paragraph(said.text),
+            f"{clause}: {CLAUSES[clause].title} ({GROUPS[group]})",
+            _paragraph(CLAUSES[clause].text),
             "Why it matters",
             "\n".join([_paragraph(said.why), *(f"  {link}" for link in said.links)]),
             "Example",
             textwrap.indent(said.example.rstrip(), "  "),
             "Letters",
-            "\n".join([_paragraph(book().letters), textwrap.indent(book().notation, "  ")]),
+            "\n".join([_paragraph(book().letters), textwrap.indent(textwrap.dedent(NOTATION), "  ")]),
             f"Check a loss: lossproof check TARGET --only {clause}",
         ]
     )
@@ -102,5 +98,5 @@ def _paragraph(text: str) -> str:
 
 
 def _listed(group: str) -> str:
-    clauses = [f"  {clause:<9} {title}" for clause, title in CLAUSES.items() if clause.startswith(f"{group}-")]
+    clauses = [f"  {clause.id:<9} {clause.title}" for clause in CLAUSES.values() if clause.group == group]
     return "\n".join([f"{group}: {GROUPS[group]}", *clauses])

@@ -9,7 +9,6 @@ from multiprocessing import get_context
 
 import jax
 
-from lossproof.conformance.judging.clauses import CLAUSES
 from lossproof.conformance.judging.result import FAIL, NOT_APPLICABLE, PASS, UNSUPPORTED, Result
 from lossproof.conformance.mutants._cells_against import has_cells, is_hinted, on_cell, up_to_first
 from lossproof.conformance.mutants._edit import Edit
@@ -20,6 +19,7 @@ from lossproof.conformance.mutants.losses.benign import BENIGN
 from lossproof.conformance.mutants.meetings.meetings import MEETINGS
 from lossproof.conformance.suite.registry import Unit
 from lossproof.conformance.suite.units import all_units, collect_rarely, run_unit
+from lossproof.spec import CLAUSES
 
 LEVEL = "standard"
 PART, WHOLE = "part", "whole"

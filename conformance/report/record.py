@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lossproof.conformance.diagnosis.cause import Cause
-from lossproof.conformance.judging.clauses import CLAUSES
 from lossproof.conformance.judging.result import UNBOUNDED, ZERO, Result
 from lossproof.conformance.judging.tally import edge
 from lossproof.conformance.report import FORMAT
@@ -18,6 +17,7 @@ from lossproof.conformance.running.covered import covered
 from lossproof.conformance.running.request import Request
 from lossproof.conformance.running.summary import Summary
 from lossproof.conformance.targets.identity import versions
+from lossproof.spec import CLAUSES
 
 _QUANTILES = (0.5, 0.9, 0.99, 1.0)
 _WORST = 20  # cases that are listed
@@ -126,7 +126,7 @@ def _clauses(summary: Summary) -> Iterator[dict[str, Any]]:
         yield {
             "id": clause,
             "group": clause.partition("-")[0],
-            "title": CLAUSES[clause],
+            "title": CLAUSES[clause].title,
             "verdict": entry.verdict,
             "units": entry.units,
             "cases": entry.cases,

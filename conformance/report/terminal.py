@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from lossproof.conformance.diagnosis.cause import Cause
-from lossproof.conformance.judging.clauses import CLAUSES, GROUPS
 from lossproof.conformance.judging.result import (
     ERROR,
     EXPECTED_FAIL,
@@ -28,6 +27,7 @@ from lossproof.conformance.report.record import unit
 from lossproof.conformance.running.covered import covered
 from lossproof.conformance.running.request import Request
 from lossproof.conformance.running.summary import BREACHES, CONFORMS, DOES_NOT_CONFORM, Summary
+from lossproof.spec import CLAUSES, GROUPS
 
 # What is explained one by one; failures come last, nearest to the verdict.
 _TOLD = (INTERNAL, VOID, ERROR, UNEXPECTED_PASS, FAIL)
@@ -156,8 +156,12 @@ def _share(share: float) -> str:
     return "-" if not share else f"{share:.2f}" if share < 100 else f"{share:.1g}"
 
 
+def _title(clause: str) -> str:
+    return CLAUSES[clause].title if clause in CLAUSES else "unknown clause"
+
+
 def _print_finding(console: Console, finding: Finding) -> None:
-    clauses = ", ".join(f"{clause} ({CLAUSES.get(clause, 'unknown clause')})" for clause in finding.clauses)
+    clauses = ", ".join(f"{clause} ({_title(clause)})" for clause in finding.clauses)
     _print_line(console, f"[bold red]{finding.verdict}[/]", f"{finding.unit}  {clauses}")
     defect = f"known defect {finding.defect}" if finding.defect else ""
     lines = [finding.message, defect, finding.scope, *(finding.given.splitlines() if finding.blamed else [])]

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lossproof.conformance.judging.charges import SUBJECTS
-from lossproof.conformance.judging.clauses import CLAUSES
 from lossproof.conformance.judging.result import NOT_APPLICABLE, PART, PASS, UNSUPPORTED, VERDICTS, Result
+from lossproof.spec import CLAUSES
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from lossproof.conformance.judging.charges import (
     cotangent_of,
     plain,
 )
-from lossproof.conformance.judging.clauses import CLAUSES
 from lossproof.conformance.judging.draw import make
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.targets import Target
+from lossproof.spec import CLAUSES
 
 # Clauses of plain calls, real text among them, and those of accuracy, which a large error breaks, too.
 _BASE = {

@@ -28,9 +28,9 @@ _IMPL_NAMES = (
     "get_loss_normalizing_factor_and_weights",
     "token_cross_entropy",
 )
-_SUBPACKAGES = ("conformance", "golden", "impl", "losses", "reference")
+_SUBPACKAGES = ("conformance", "golden", "impl", "losses", "reference", "spec")
 
-__all__ = [*_IMPL_NAMES, "__version__", "conformance", "golden", "impl", "losses", "reference"]
+__all__ = [*_IMPL_NAMES, "__version__", "conformance", "golden", "impl", "losses", "reference", "spec"]
 
 
 def __getattr__(name: str) -> object:

@@ -4,8 +4,8 @@ import math
 from collections import Counter
 
 from lossproof.conformance.judging.charges import SUBJECTS
-from lossproof.conformance.judging.clauses import CLAUSES
 from lossproof.conformance.targets._limits import Limits
+from lossproof.spec import CLAUSES
 
 FUNCTIONS = {
     "token": "token_cross_entropy",
@@ -41,7 +41,7 @@ BROKEN = {
 
 def check_of(clause):
     """A check's id, made of the clause's."""
-    words = "".join(letter if letter.isalnum() else "_" for letter in CLAUSES[clause].lower())
+    words = "".join(letter if letter.isalnum() else "_" for letter in CLAUSES[clause].title.lower())
     return f"{clause.split('-')[0].lower()}.{words}"
 
 
@@ -121,7 +121,7 @@ def with_every_verdict(name="mixed"):
 
 def clause_in_part(clause):
     """A clause of which a part was compared."""
-    named = {"id": clause, "group": clause.split("-")[0], "title": CLAUSES[clause], "verdict": "in part"}
+    named = {"id": clause, "group": clause.split("-")[0], "title": CLAUSES[clause].title, "verdict": "in part"}
     return named | {"units": 1, "cases": 20} | compared(clause, "in part", []) | {"reason": "it has no output z_loss"}
 
 
@@ -276,7 +276,7 @@ def compared(clause, verdict, citing):
 def document(name, units, grades, survey):
     """The result of a run of these units."""
     clauses = []
-    for clause, title in CLAUSES.items():
+    for clause, title in ((clause, said.title) for clause, said in CLAUSES.items()):
         citing = [one for one in units if clause in one["clauses"] and one["verdict"] in ORDER]
         if citing:
             verdict = min((one["verdict"] for one in citing), key=ORDER.index)

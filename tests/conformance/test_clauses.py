@@ -8,33 +8,40 @@ import pytest
 
 from lossproof import golden
 from lossproof.conformance.judging.case import DTYPES, FACTOR
-from lossproof.conformance.judging.clauses import CLAUSES, GROUPS
 from lossproof.conformance.running.selection import SelectionError, selected_units
 from lossproof.conformance.suite.registry import SHORT
 from lossproof.conformance.suite.units import all_units
+from lossproof.spec import CLAUSES, GROUPS, NOTATION
+from lossproof.spec._clauses import read
 
 SPEC = (Path(__file__).resolve().parents[2] / "SPEC.md").read_text(encoding="utf-8")
 UNIT = re.compile(rf"[a-z0-9_]+(\.[a-z0-9_-]+)+\[({'|'.join(SHORT.values())})-({'|'.join(DTYPES)})\]")
 
 
 def test_clauses_are_those_of_the_specification():
-    """Fails when SPEC.md and the suite name different clauses, or in another order."""
+    """Fails when the parser passes over a clause, a group or words of a text."""
     written = re.findall(r"^- \*\*([A-Z]+-\d+) \((.+?)\)\.\*\*", SPEC, re.MULTILINE)
-    assert list(CLAUSES.items()) == written
-    assert [clause for clause, count in Counter(clause for clause, _ in written).items() if count > 1] == []
-
-
-def test_groups_are_those_of_the_specification():
-    """Fails when a group of SPEC.md has no line in the summary."""
+    assert [(clause.id, clause.title) for clause in CLAUSES.values()] == written
+    assert list(CLAUSES) == [clause for clause, _ in written]
     assert list(GROUPS) == re.findall(r"^## ([A-Z]+): ", SPEC, re.MULTILINE)
-    assert {clause.partition("-")[0] for clause in CLAUSES} == set(GROUPS)
+    assert {clause.group for clause in CLAUSES.values()} == set(GROUPS)
+    words = " ".join(re.sub(r"\*\*[A-Z]+-\d+ \(.+?\)\.\*\*", "", SPEC).split())
+    assert [clause.id for clause in CLAUSES.values() if not clause.text or clause.text not in words] == []
+    assert NOTATION in SPEC
 
 
-def test_numbers_of_a_group_have_no_gap():
-    """Fails when an id is skipped or used for a second clause: ids are permanent."""
-    for group in GROUPS:
-        numbers = [int(clause.partition("-")[2]) for clause in CLAUSES if clause.startswith(f"{group}-")]
-        assert numbers == list(range(1, len(numbers) + 1)), group
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("- **A-1 (one).** x.\n- **A-3 (three).** z.", "expected A-2, got A-3"),
+        ("- **A-1 (one).** x.\n- **A-1 (again).** y.", "expected A-2, got A-1"),
+        ("- **B-1 (one).** x.", "B-1 is of no group"),
+    ],
+)
+def test_ids_have_no_gap(wrong, message):
+    """Fails when an id is skipped, is used for a second clause, or has no group: ids are permanent."""
+    with pytest.raises(ValueError, match=message):
+        read(f"    V >= 2: on\n\n## A: letters\n\n{wrong}\n")
 
 
 def test_references_inside_the_specification_lead_somewhere():

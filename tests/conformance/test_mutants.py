@@ -12,7 +12,6 @@ from lossproof.conformance.command._mutants import mutants
 from lossproof.conformance.coverage.cases import FUNCTIONS, calls
 from lossproof.conformance.coverage.model import AXES
 from lossproof.conformance.coverage.stored import stored
-from lossproof.conformance.judging.clauses import CLAUSES
 from lossproof.conformance.judging.result import FAIL, PASS, Result
 from lossproof.conformance.mutants import BENIGN, MUTANTS, Edit
 from lossproof.conformance.mutants._cells_against import has_cells, on_cell
@@ -26,6 +25,7 @@ from lossproof.conformance.mutants.report import summary, table, to_json
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.suite.pairs.cells import look
 from lossproof.conformance.suite.units import all_units, run_unit
+from lossproof.spec import CLAUSES
 
 NAMES = [edit.name for edit in (*MUTANTS, *BENIGN)]
 HARMLESS = next(edit for edit in BENIGN if edit.name == "logarithm_of_quotient")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lossproof.conformance.judging.clauses import CLAUSES
+from lossproof.spec import CLAUSES
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "make_traceability.py"
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lossproof.conformance.judging.clauses import CLAUSES
 from lossproof.conformance.judging.nearest import nearest
 from lossproof.conformance.judging.result import ERROR, FAIL, Result
 from lossproof.conformance.suite.units import all_units
+from lossproof.spec import CLAUSES
 
 _KEYS = ("clause", "unit", "reason", "link", "verdict")
 
@@ -91,7 +91,8 @@ def _entry(table: Mapping[str, Any], where: str) -> Expectation:
     _check_keys(table, where)
     kind = "clause" if "clause" in table else "unit"
     name, link, verdict = table[kind], table.get("link", ""), table.get("verdict", FAIL)
-    known = CLAUSES if kind == "clause" else {name: None for unit in all_units() for name in (unit.check.id, unit.id)}
+    units = {name: None for unit in all_units() for name in (unit.check.id, unit.id)}
+    known = list(CLAUSES if kind == "clause" else units)
     if name not in known:
         raise ExpectationError(f"{where}: there is no {kind} {name!r}{nearest(name, known)}")
     if link and not link.startswith(("https://", "http://")):  # a report makes it a link, which may be clicked

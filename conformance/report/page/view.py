@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from lossproof.conformance.judging.clauses import CLAUSES as CLAUSES, GROUPS
 from lossproof.conformance.judging.result import (
     ERROR,
     EXPECTED_FAIL,
@@ -24,6 +23,7 @@ from lossproof.conformance.report._causes import by_unit, sentences as sentences
 from lossproof.conformance.report._findings import Finding as Finding, findings as causes
 from lossproof.conformance.report._schema import Document
 from lossproof.conformance.report.page.text import counted
+from lossproof.spec import CLAUSES as CLAUSES, GROUPS
 
 # A symbol beside each verdict: colour alone says nothing.
 SYMBOLS = {
