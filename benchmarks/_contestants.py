@@ -15,7 +15,7 @@ from _inputs import Inputs
 from jax import Array
 
 import lossproof
-from lossproof.reference import LOSSPROOF, Convention
+from lossproof.spec import LOSSPROOF, Convention
 
 # Modes: the total or each token's loss, alone or with the gradient.
 FORWARD, VALUE_AND_GRAD, TOKENS, TOKENS_AND_GRAD = "forward", "value_and_grad", "tokens", "tokens and gradient"

@@ -22,13 +22,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossproof.conformance.judging.case import DENSE, DTYPES, TOKEN, Case
+from lossproof.conformance.judging.case import DTYPES, Case
 from lossproof.conformance.judging.draw import generator, make, unit_cotangents
 from lossproof.conformance.judging.exact import exact_gradients, exact_values
 from lossproof.conformance.judging.judge import utilisation
 from lossproof.conformance.targets import Target, load_target
-from lossproof.reference import FORMATS
 from lossproof.reference.bounds import Bounds, with_final_rounding
+from lossproof.spec import DENSE, FORMATS, TOKEN
 
 SAMPLE = 2**22  # gaps of float32
 KEPT = 1  # rows of each kind

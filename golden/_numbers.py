@@ -2,7 +2,7 @@
 
 import math
 
-from lossproof.reference import FORMATS
+from lossproof.spec import FORMATS
 
 INTEGERS = {
     f"{sign}int{bits}": (0, 2**bits - 1) if sign else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)

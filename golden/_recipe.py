@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lossproof.golden._numbers import fits, from_hex, to_hex
-from lossproof.reference import FORMATS
+from lossproof.spec import FORMATS
 
 # Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014), with the constants of Vigna's
 # splitmix64.c (https://prng.di.unimi.it/splitmix64.c): a bijection of 64-bit integers, applied to a counter.

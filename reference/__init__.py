@@ -55,10 +55,10 @@ from lossproof.reference._prediction import (
     prediction_gradients as prediction_gradients,
 )
 from lossproof.reference._rounding import (
-    FORMATS as FORMATS,
     round_to as round_to,
 )
-from lossproof.reference._token import (
+from lossproof.spec import (
+    FORMATS as FORMATS,
     LOSSPROOF as LOSSPROOF,
     Convention as Convention,
 )

@@ -14,7 +14,8 @@ from lossproof.reference._interval import exact
 from lossproof.reference._losses import DIGITS
 from lossproof.reference._problem import BatchProblem, DenseProblem, Problem, batch_problem, dense_problem
 from lossproof.reference._row import Value
-from lossproof.reference._token import LOSSPROOF, Convention, Token
+from lossproof.reference._token import Token
+from lossproof.spec import LOSSPROOF, Convention
 
 
 class WeightedGradients(NamedTuple):

@@ -33,7 +33,7 @@ from lossproof.reference._losses import (
 )
 from lossproof.reference._problem import Problem, batch_problem, dense_problem
 from lossproof.reference._row import Value
-from lossproof.reference._token import LOSSPROOF, Convention
+from lossproof.spec import LOSSPROOF, Convention
 
 _LOSS = {"loss": 1}
 

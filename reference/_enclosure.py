@@ -11,7 +11,8 @@ from mpmath import libmp
 
 from lossproof.reference._alike import Kinds
 from lossproof.reference._interval import Interval, endpoints, working_precision
-from lossproof.reference._rounding import FORMATS, decimal_digits, round_to, same_cell
+from lossproof.reference._rounding import decimal_digits, round_to, same_cell
+from lossproof.spec import FORMATS
 
 # Ziv's loop: a value that is still undecided at one precision is computed again at the next.
 PRECISIONS = (113, 226, 452, 904, 1808, 3616)

@@ -20,7 +20,7 @@ from lossproof.reference._interval import current_precision
 from lossproof.reference._losses import DIGITS, WeightedCrossEntropy, weighted_totals
 from lossproof.reference._problem import BatchProblem, batch_problem
 from lossproof.reference._row import Value
-from lossproof.reference._token import LOSSPROOF, Convention
+from lossproof.spec import LOSSPROOF, Convention
 
 
 class LinearGradients(NamedTuple):

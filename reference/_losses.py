@@ -14,7 +14,7 @@ from lossproof.reference._extended import added, number, scaled
 from lossproof.reference._interval import exact
 from lossproof.reference._problem import BatchProblem, Problem, batch_problem, dense_problem
 from lossproof.reference._row import Value
-from lossproof.reference._token import LOSSPROOF, Convention
+from lossproof.spec import LOSSPROOF, Convention
 
 DIGITS = 20  # more than the 17 of a float64
 

@@ -14,7 +14,8 @@ from lossproof.reference._interval import Interval, exact, total
 from lossproof.reference._losses import DIGITS, per_token
 from lossproof.reference._problem import BatchProblem, batch_problem
 from lossproof.reference._row import Value
-from lossproof.reference._token import LOSSPROOF, Token
+from lossproof.reference._token import Token
+from lossproof.spec import LOSSPROOF
 
 
 class Prediction(NamedTuple):

@@ -24,7 +24,8 @@ from lossproof.reference._inputs import (
 )
 from lossproof.reference._interval import current_precision, exact
 from lossproof.reference._row import Value, first_maximum, make_row, only
-from lossproof.reference._token import Convention, DenseTarget, HardTarget, Target, Token
+from lossproof.reference._token import DenseTarget, HardTarget, Target, Token
+from lossproof.spec import Convention
 
 P = TypeVar("P", bound="Problem")
 

@@ -1,25 +1,9 @@
 """Correct rounding (to nearest, ties to even) of an exact binary number to the IEEE types and bfloat16."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
-
-class FloatFormat(NamedTuple):
-    """A binary floating-point format: `precision` bits of significand, exponents from `min_exponent` to
-    `max_exponent`.
-    """
-
-    precision: int
-    min_exponent: int
-    max_exponent: int
-
-
-FORMATS = {
-    "bfloat16": FloatFormat(8, -126, 127),
-    "float16": FloatFormat(11, -14, 15),
-    "float32": FloatFormat(24, -126, 127),
-    "float64": FloatFormat(53, -1022, 1023),
-}
+from lossproof.spec import FORMATS
 
 
 def round_to(number: Any, dtype: str) -> float:

@@ -7,9 +7,9 @@ import ml_dtypes  # noqa: F401  numpy learns the name bfloat16 from it
 import numpy as np
 
 from lossproof.conformance.coverage.model import ABSENT, Cell, is_dense, shape_of
-from lossproof.conformance.judging.case import DENSE, DTYPES, FURTHER, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance.judging.case import DTYPES, Array, Case
 from lossproof.conformance.judging.draw import carried_float
-from lossproof.reference import FORMATS
+from lossproof.spec import DENSE, FORMATS, FURTHER, TOKEN, WEIGHTED
 
 FUNCTIONS = {"token": TOKEN, "weighted": WEIGHTED, "dense": DENSE}
 SCALARS = {"label_smoothing": "label_smoothing", "z_loss": "z_loss", "factor": "loss_normalizing_factor"}

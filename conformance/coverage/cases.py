@@ -9,9 +9,9 @@ import numpy as np
 from lossproof.conformance.coverage._inputs import FEW, FUNCTIONS as FUNCTIONS, SCALARS as SCALARS, case_of
 from lossproof.conformance.coverage.model import ABSENT, MASSES, Cell, is_dense, shape_of
 from lossproof.conformance.coverage.way import Directions, Way
-from lossproof.conformance.judging.case import WEIGHTED, Array, Case
+from lossproof.conformance.judging.case import Array, Case
 from lossproof.conformance.judging.draw import generator
-from lossproof.reference import FORMATS
+from lossproof.spec import FORMATS, WEIGHTED
 
 # Ways in which calls are made one by one, and those that map all arrays but keep the scalars.
 _ONE_BY_ONE = ("jit", "eager", "checkpoint", "donated", "devices", "split", "x64")

@@ -11,10 +11,11 @@ import numpy as np
 
 from lossproof.conformance.coverage.cases import FUNCTIONS, calls
 from lossproof.conformance.coverage.way import Answer, Directions, Way
-from lossproof.conformance.judging.case import SCALARS, Case
+from lossproof.conformance.judging.case import Case
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.suite.asking.calls import Call
 from lossproof.conformance.targets import Split, Target, TargetRaised, Unsupported
+from lossproof.spec import SCALARS
 
 RAISED = "raised"  # the name of an answer that is the type of an error
 _DERIVATIVES = {

@@ -12,14 +12,13 @@ from typing import Any
 from lossproof.conformance.diagnosis import cause
 from lossproof.conformance.diagnosis._likeness import is_gross, is_right, resembles
 from lossproof.conformance.diagnosis._replay import RAISED, Answers, Replay, UnknownCallError
-from lossproof.conformance.judging.case import TOKEN, WEIGHTED
 from lossproof.conformance.judging.exact import Exact, exact_gradients, exact_values
 from lossproof.conformance.mutants import BENIGN, MUTANTS, Edit
 from lossproof.conformance.mutants.load import load
 from lossproof.conformance.mutants.meetings.meetings import MUTANTS as OF_MEETINGS
 from lossproof.conformance.suite.asking.calls import exact
 from lossproof.conformance.targets import Target, Unsupported, load_target, parse_convention
-from lossproof.reference import LOSSPROOF, Convention
+from lossproof.spec import LOSSPROOF, TOKEN, WEIGHTED, Convention
 
 _LARGEST = 4096  # logits of an input whose exact answer is told
 

@@ -7,8 +7,7 @@ about it, and none deviated; it passes in part if some were, because the target 
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lossproof.conformance.judging.case import DENSE, FURTHER, SCALARS
-from lossproof.spec import CLAUSES
+from lossproof.spec import CLAUSES, DENSE, FURTHER, SCALARS
 
 REFUSAL, TYPES, SAME, BITS = "refusal", "type", "same value", "same bits"
 LOSS, Z, LOG_Z, WEIGHT_SUM = "loss", "z_loss", "log_z", "weight_sum"

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance.judging.case import DENSE, DTYPES, WEIGHTED, Array, Case
+from lossproof.conformance.judging.case import DTYPES, Array, Case
+from lossproof.spec import DENSE, WEIGHTED
 
 SHAPES: tuple[tuple[int, ...], ...] = ((2, 3), (4, 16))
 TINY: tuple[int, ...] = (2, 3)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from lossproof import reference
-from lossproof.conformance.judging.case import DENSE, OUTPUTS, Array, Case, exact_inputs
-from lossproof.reference import Convention, Enclosure, EnclosureArray
+from lossproof.conformance.judging.case import Array, Case, exact_inputs
+from lossproof.reference import Enclosure, EnclosureArray
+from lossproof.spec import DENSE, OUTPUTS, Convention
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance.judging.case import DENSE, DTYPES, WEIGHTED, Array, Case
+from lossproof.conformance.judging.case import DTYPES, Array, Case
 from lossproof.conformance.judging.draw import carried_float, generator
 from lossproof.conformance.judging.exact import Exact
-from lossproof.reference import Convention, oracle
+from lossproof.reference import oracle
 from lossproof.reference.oracle import Bracket
+from lossproof.spec import DENSE, WEIGHTED, Convention
 
 BLOCK = 2**20  # logits whose bounds are computed at a time: these take some forty arrays of their size
 

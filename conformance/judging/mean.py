@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance.judging.case import WEIGHTED, Array, Case
-from lossproof.reference import Convention
+from lossproof.conformance.judging.case import Array, Case
 from lossproof.reference.bounds import Bounds, Grade, Profile, Terms, depth, unit_roundoff
+from lossproof.spec import WEIGHTED, Convention
 
 _PRODUCTS = 8  # roundings of the products and quotients that a derivative by a weight is put together from
 

@@ -7,7 +7,7 @@ from types import ModuleType
 from lossproof.conformance.mutants import losses
 from lossproof.conformance.mutants._edit import Edit
 from lossproof.conformance.targets import Target, load_target, module_target, parse_convention
-from lossproof.reference import LOSSPROOF
+from lossproof.spec import LOSSPROOF
 
 
 def mutated_source(edit: Edit) -> str:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable
 
-from lossproof.conformance.judging.case import FACTOR
 from lossproof.conformance.judging.result import BREACHES, Result
 from lossproof.conformance.suite.registry import SHORT
+from lossproof.spec import FACTOR
 
 # How a check says that a result is of another type: the one that was wanted, and the one that came.
 _OTHER_TYPE = re.compile(r"must be (\w+), got (\w+);|\(returned as (?P<came>\w+), not (?P<wanted>\w+)\)")

@@ -3,9 +3,10 @@
 import functools
 from collections.abc import Mapping, Sequence
 
-from lossproof.conformance.judging.case import DTYPES, FACTOR
+from lossproof.conformance.judging.case import DTYPES
 from lossproof.conformance.suite.registry import Unit
 from lossproof.conformance.suite.units import all_units
+from lossproof.spec import FACTOR
 
 LEVELS = ("smoke", "standard", "exhaustive")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lossproof.conformance.judging.case import DENSE, OUTPUTS, WEIGHTED, Case, first_token
+from lossproof.conformance.judging.case import Case, first_token
 from lossproof.conformance.judging.charges import (
     BY_LOGITS,
     JVP,
@@ -22,7 +22,7 @@ from lossproof.conformance.judging.draw import make
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.targets import Target
-from lossproof.spec import CLAUSES
+from lossproof.spec import CLAUSES, DENSE, OUTPUTS, WEIGHTED
 
 # Clauses of plain calls, real text among them, and those of accuracy, which a large error breaks, too.
 _BASE = {

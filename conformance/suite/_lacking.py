@@ -1,9 +1,9 @@
 """Why a target was not asked for what a clause speaks of: it does not offer it."""
 
-from lossproof.conformance.judging.case import ARGUMENTS, FURTHER, OUTPUTS, SCALARS, TOKEN
 from lossproof.conformance.judging.charges import SUBJECTS, by, cotangent_of
 from lossproof.conformance.suite.asking.run import DIFFERENTIATED, Run
 from lossproof.conformance.targets import Target
+from lossproof.spec import ARGUMENTS, FURTHER, OUTPUTS, SCALARS, TOKEN
 
 
 def lacking(run: Run) -> dict[str, str]:

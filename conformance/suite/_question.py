@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from lossproof import golden
-from lossproof.conformance.judging.case import DENSE, KEYWORDS, WEIGHTED, Case
+from lossproof.conformance.judging.case import Case
+from lossproof.spec import DENSE, KEYWORDS, WEIGHTED
 
 LARGEST = 512  # logits; vectors are for reading, too
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lossproof.conformance.judging.case import DENSE, FACTOR, TOKEN, WEIGHTED
 from lossproof.conformance.suite.asking.run import Run
+from lossproof.spec import DENSE, FACTOR, TOKEN, WEIGHTED
 
 SHORT = {TOKEN: "token", WEIGHTED: "weighted", DENSE: "dense", FACTOR: "factor"}
 LOSSES = (TOKEN, WEIGHTED, DENSE)

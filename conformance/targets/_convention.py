@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from lossproof.conformance.targets._target import TargetError
-from lossproof.reference import LOSSPROOF, Convention
+from lossproof.spec import LOSSPROOF, Convention
 
 _WORDS: Mapping[str, Mapping[str, Any]] = {
     "others": {"smoothing": "others"},

@@ -14,7 +14,7 @@ from lossproof.conformance.targets._describe import distributions
 from lossproof.conformance.targets._target import Target, TargetError
 from lossproof.conformance.targets.adapters import ADAPTERS, load_adapter
 from lossproof.conformance.targets.probing.functions import function_target, module_target
-from lossproof.reference import Convention
+from lossproof.spec import Convention
 
 _PROGRAM = "exec:"
 _SHOWN = 20  # functions at most that a message lists

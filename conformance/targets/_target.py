@@ -19,10 +19,10 @@ from lossproof.conformance.coverage.way import (
     given_as,
     refuse_changed,
 )
-from lossproof.conformance.judging.case import DTYPES, FACTOR, Array, Case
+from lossproof.conformance.judging.case import DTYPES, Array, Case
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.targets._limits import Limits, OutsideLimits as OutsideLimits, Unsupported as Unsupported
-from lossproof.reference import LOSSPROOF, Convention
+from lossproof.spec import FACTOR, LOSSPROOF, Convention
 
 Arrays = dict[str, Array]
 

@@ -7,9 +7,6 @@ from lossproof.reference.bounds._bounds import (
     Bounds as Bounds,
 )
 from lossproof.reference.bounds._call import (
-    DENSE as DENSE,
-    TOKEN as TOKEN,
-    WEIGHTED as WEIGHTED,
     Array as Array,
     Call as Call,
 )
@@ -38,4 +35,9 @@ from lossproof.reference.bounds._terms import (
 )
 from lossproof.reference.bounds._units import (
     Grade as Grade,
+)
+from lossproof.spec import (
+    DENSE as DENSE,
+    TOKEN as TOKEN,
+    WEIGHTED as WEIGHTED,
 )

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.reference.bounds._call import DENSE, TOKEN, WEIGHTED, Array
+from lossproof.reference.bounds._call import Array
 from lossproof.reference.bounds._roundings import depth
 from lossproof.reference.bounds._units import Units
+from lossproof.spec import DENSE, TOKEN, WEIGHTED
 
 
 def _weighed(weights: Array, values: Array) -> Array:

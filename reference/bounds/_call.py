@@ -6,13 +6,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lossproof.reference._token import Convention
+from lossproof.spec import Convention
 
 Array: TypeAlias = np.ndarray[Any, Any]
-
-TOKEN = "token_cross_entropy"
-WEIGHTED = "compute_weighted_cross_entropy"
-DENSE = "cross_entropy_with_logits"
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.reference._rounding import FORMATS
 from lossproof.reference.bounds._call import Array
+from lossproof.spec import FORMATS
 
 SEQUENTIAL = 32  # a good summation adds blocks of this length one by one, and the blocks in a tree
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.reference._token import Convention
 from lossproof.reference.bounds._call import Array, Call
+from lossproof.spec import Convention
 
 
 @dataclass(frozen=True)

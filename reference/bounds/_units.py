@@ -6,12 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-from lossproof.reference._token import LOSSPROOF, Convention
 from lossproof.reference.bounds._call import Array, Call
 from lossproof.reference.bounds._profiles import JAX_CPU, Functions, Profile
 from lossproof.reference.bounds._roundings import depth, smallest_normal, unit_roundoff
 from lossproof.reference.bounds._softcap import Softcap
 from lossproof.reference.bounds._terms import Terms
+from lossproof.spec import LOSSPROOF, Convention
 
 # "A": relative for confident tokens, independent of a common offset. "B": absolute, but independent of the offset.
 # "C": absolute, and grows with the offset. Each allows at least what the one before it does.

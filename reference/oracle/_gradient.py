@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossproof.reference import LOSSPROOF, Convention
 from lossproof.reference._inputs import exact_scalar, is_finite
 from lossproof.reference.oracle import _exp
 from lossproof.reference.oracle._ball import Ball, Value, ball, scaled, words
@@ -18,6 +17,7 @@ from lossproof.reference.oracle._losses import Bracket
 from lossproof.reference.oracle._problem import Problem, make_problem
 from lossproof.reference.oracle._row_sums import TILE
 from lossproof.reference.oracle._tokens import Token, tokens
+from lossproof.spec import LOSSPROOF, Convention
 
 _LARGEST = 2.0**900  # of a coefficient, so that the splitting in products cannot overflow (section 2)
 _UNDERFLOW = 2.0**-1060  # what subnormal numbers may cost an entry (section 8.2)

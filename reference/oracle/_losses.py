@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lossproof.reference import LOSSPROOF, Convention
 from lossproof.reference._inputs import is_finite
 from lossproof.reference.oracle._ball import Ball, Value, added, ball, scaled, words
 from lossproof.reference.oracle._double_double import Array
 from lossproof.reference.oracle._problem import Problem, make_problem
 from lossproof.reference.oracle._tokens import Token, tokens
+from lossproof.spec import LOSSPROOF, Convention
 
 
 class Bracket(NamedTuple):

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.reference import Convention
 from lossproof.reference._inputs import (
     ExactArray,
     Real,
@@ -24,6 +23,7 @@ from lossproof.reference._inputs import (
 from lossproof.reference.oracle._ball import Ball, Value, ball
 from lossproof.reference.oracle._double_double import AnyArray
 from lossproof.reference.oracle._tables import DECIMAL, decimal
+from lossproof.spec import Convention
 
 _LOGITS_TYPES = ("bfloat16", "float16", "float32", "float64")
 _BLOCK = 2**20  # logits that are worked on at a time

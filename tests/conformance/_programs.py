@@ -4,8 +4,8 @@ import json
 import shlex
 import sys
 
-from lossproof.conformance.judging.case import TOKEN
 from lossproof.conformance.judging.draw import make
+from lossproof.spec import TOKEN
 
 ROW, TARGETS = [[1.0, 2.0, 3.0], [0.5, 0.0, -1.0]], [0, 2]
 CASE = make(TOKEN, "float32", ROW, TARGETS)

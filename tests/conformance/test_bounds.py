@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from lossproof.conformance.judging.case import DENSE, DTYPES, FURTHER, OUTPUTS, TOKEN, WEIGHTED
+from lossproof.conformance.judging.case import DTYPES
 from lossproof.conformance.judging.draw import Options, cases, make, random_cotangents
-from lossproof.reference import LOSSPROOF, Convention
 from lossproof.reference.bounds import JAX_CPU, Bounds, PredictionBounds, with_final_rounding
+from lossproof.spec import DENSE, FURTHER, LOSSPROOF, OUTPUTS, TOKEN, WEIGHTED, Convention
 
 FUNCTIONS = (TOKEN, WEIGHTED, DENSE)
 CONVENTIONS = (LOSSPROOF, Convention("uniform", subtract_entropy=False, add_z_loss=False, ignore_index=1))

@@ -13,7 +13,6 @@ from lossproof.conformance.coverage import ABSENT, AXES, broken_rule
 from lossproof.conformance.coverage.cases import FUNCTIONS, calls, simplified
 from lossproof.conformance.coverage.stored import stored
 from lossproof.conformance.coverage.way import given_as, refuse_changed
-from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
 from lossproof.conformance.judging.charges import BITS, BY_LOGITS, DERIVATIVE_TYPES, VALUE_TYPES
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.suite.asking.run import Run
@@ -23,6 +22,7 @@ from lossproof.conformance.suite.pairs.cells import look
 from lossproof.conformance.suite.pairs.speaking import broken, charged, clauses_about
 from lossproof.conformance.targets import Offer, Unsupported, function_target
 from lossproof.conformance.targets.frameworks._jax_ways import as_numbers
+from lossproof.spec import DENSE, TOKEN, WEIGHTED
 
 NUMPY_LOSS = Path(__file__).parents[2] / "examples/targets/numpy_loss.py"
 NO_NUMPY = ("jax", "list", "sharded")

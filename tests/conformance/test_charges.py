@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import Summary, load_target
-from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
 from lossproof.conformance.judging.charges import BY_GRADE_A, BY_LOGITS, LOSS, SUBJECTS, broken, concerned
 from lossproof.conformance.judging.draw import make
 from lossproof.conformance.judging.judge import Violation
@@ -20,7 +19,7 @@ from lossproof.conformance.suite._control import controlled, twin
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import function_target
-from lossproof.spec import CLAUSES
+from lossproof.spec import CLAUSES, DENSE, TOKEN, WEIGHTED
 
 NAMES = ("values", "gradients", "states", "excluded", "accuracy", "golden.t5x_differences", "golden.special_states")
 

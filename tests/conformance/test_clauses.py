@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from lossproof import golden
-from lossproof.conformance.judging.case import DTYPES, FACTOR
+from lossproof.conformance.judging.case import DTYPES
 from lossproof.conformance.running.selection import SelectionError, selected_units
 from lossproof.conformance.suite.registry import SHORT
 from lossproof.conformance.suite.units import all_units
-from lossproof.spec import CLAUSES, GROUPS, NOTATION
+from lossproof.spec import CLAUSES, FACTOR, GROUPS, NOTATION
 from lossproof.spec._clauses import read
 
 SPEC = (Path(__file__).resolve().parents[2] / "SPEC.md").read_text(encoding="utf-8")

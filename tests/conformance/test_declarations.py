@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import load_target
-from lossproof.conformance.judging.case import DTYPES, TOKEN, WEIGHTED
+from lossproof.conformance.judging.case import DTYPES
 from lossproof.conformance.judging.draw import make
 from lossproof.conformance.suite.units import all_units, run_unit
 from lossproof.conformance.targets import (
@@ -18,7 +18,7 @@ from lossproof.conformance.targets import (
     hint,
     parse_convention,
 )
-from lossproof.reference import LOSSPROOF, Convention
+from lossproof.spec import LOSSPROOF, TOKEN, WEIGHTED, Convention
 
 # Every convention from one formula, as its users would write it.
 SOURCE = """

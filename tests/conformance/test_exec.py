@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
 from lossproof.conformance.judging.draw import make, unit_cotangents
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.targets import TargetError, Unsupported
 from lossproof.conformance.targets.programs._wire import OFFERED
 from lossproof.conformance.targets.programs.exec import MOST_LOGITS, ExecTarget
-from lossproof.reference import LOSSPROOF, Convention
+from lossproof.spec import DENSE, LOSSPROOF, TOKEN, WEIGHTED, Convention
 
 from ._programs import CASE, DECLARED, ROW, TARGETS, program, requests
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossproof.conformance.judging.case import OUTPUTS, TOKEN
 from lossproof.conformance.judging.draw import make, unit_cotangents
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.suite.asking.run import Run
@@ -21,6 +20,7 @@ from lossproof.conformance.targets import load_target
 from lossproof.conformance.targets.programs._wire import DIFFERENTIABLE, OFFERED, PROTOCOL as NUMBER
 from lossproof.conformance.targets.programs.exec import _FIRST, MOST_LOGITS, SECONDS, ExecTarget
 from lossproof.conformance.targets.programs.program import LONGEST
+from lossproof.spec import OUTPUTS, TOKEN
 
 from ._programs import ROW, TARGETS, program
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossproof.conformance.judging.case import TOKEN
 from lossproof.conformance.judging.draw import unit_cotangents
 from lossproof.conformance.suite.units import all_units, run_unit
 from lossproof.conformance.targets import TargetError
 from lossproof.conformance.targets.programs import program as lines
 from lossproof.conformance.targets.programs.exec import ExecTarget
 from lossproof.conformance.targets.programs.program import ProgramError, ProgramHangsError
+from lossproof.spec import TOKEN
 
 from ._programs import CASE, DECLARED, program, requests
 

@@ -12,7 +12,6 @@ import pytest
 from lossproof import golden
 from lossproof.conformance import Request, load_target
 from lossproof.conformance.diagnosis.inputs import shown, size
-from lossproof.conformance.judging.case import TOKEN, WEIGHTED
 from lossproof.conformance.judging.draw import make
 from lossproof.conformance.judging.result import ERROR, FAIL, INTERNAL, PASS, Result
 from lossproof.conformance.report._findings import findings
@@ -21,6 +20,7 @@ from lossproof.conformance.running.selection import selected_units
 from lossproof.conformance.suite.asking.calls import Call, Calls
 from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import Split
+from lossproof.spec import TOKEN, WEIGHTED
 
 HARD = "values.hard_targets[token-float32]"
 NAN = "loss[{}] is nan, exactly 1.5; token_cross_entropy(logits=float32[1, 3](0x1p+0, 0x1p+1, -inf))"

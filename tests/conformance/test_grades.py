@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lossproof.conformance.judging.case import DENSE, DTYPES, FURTHER, TOKEN, Case
+from lossproof.conformance.judging.case import DTYPES, Case
 from lossproof.conformance.judging.draw import generator, make
 from lossproof.conformance.judging.exact import exact_gradients, exact_values
 from lossproof.conformance.judging.judge import utilisation
-from lossproof.reference import LOSSPROOF
 from lossproof.reference.bounds import Bounds, PredictionBounds, profile, with_final_rounding
+from lossproof.spec import DENSE, FURTHER, LOSSPROOF, TOKEN
 
 TOKENS = 24
 SPREADS = (0.0, 0.1, 1.0, 5.0, 20.0)

@@ -8,7 +8,6 @@ import pytest
 from lossproof.conformance import load_target
 from lossproof.conformance.coverage import AXES
 from lossproof.conformance.coverage.way import Buffers, given_as
-from lossproof.conformance.judging.case import TOKEN
 from lossproof.conformance.judging.draw import make, unit_cotangents
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.judging.result import FAIL, INTERNAL, PASS
@@ -16,6 +15,7 @@ from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.suite.pairs.cells import look
 from lossproof.conformance.suite.units import all_units, run_unit
 from lossproof.conformance.targets.frameworks._layouts import LAYOUTS, laid_out, layout_of
+from lossproof.spec import TOKEN
 
 NUMPY = """
 import numpy as np

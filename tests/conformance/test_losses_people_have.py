@@ -3,12 +3,12 @@
 import pytest
 
 from lossproof.conformance import Summary, load_target
-from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
 from lossproof.conformance.judging.draw import make, unit_cotangents
 from lossproof.conformance.judging.result import FAIL, PASS, UNSUPPORTED
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.suite.units import all_units, run_unit
 from lossproof.conformance.targets import OutsideLimits, describe, remarks
+from lossproof.spec import DENSE, TOKEN, WEIGHTED
 
 HEAD = """
 import jax

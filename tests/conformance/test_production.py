@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import load_target
-from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED, Case
+from lossproof.conformance.judging.case import Case
 from lossproof.conformance.judging.exact import exact_gradients, exact_values
 from lossproof.conformance.judging.language import dense_batch, hard_batch, language_inputs
 from lossproof.conformance.judging.result import FAIL, PASS
@@ -14,8 +14,8 @@ from lossproof.conformance.mutants.load import load
 from lossproof.conformance.running.selection import selected_units
 from lossproof.conformance.suite.checks import production
 from lossproof.conformance.suite.units import run_unit
-from lossproof.reference import LOSSPROOF
 from lossproof.reference.bounds import Bounds
+from lossproof.spec import DENSE, LOSSPROOF, TOKEN, WEIGHTED
 
 EDITS = {edit.name: edit for edit in MUTANTS}
 

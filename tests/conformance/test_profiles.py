@@ -8,7 +8,6 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from lossproof.conformance.judging.case import TOKEN
 from lossproof.conformance.judging.draw import make
 from lossproof.reference.bounds import (
     JAX_CPU,
@@ -20,6 +19,7 @@ from lossproof.reference.bounds import (
     profile_names,
     profiles_version,
 )
+from lossproof.spec import TOKEN
 
 FUNCTIONS = [field.name for field in fields(Functions)]
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import load_target
-from lossproof.conformance.judging.case import TOKEN, WEIGHTED
 from lossproof.conformance.judging.draw import make
 from lossproof.conformance.suite.checks.shapes import _names
 from lossproof.conformance.targets import OutsideLimits, TargetError
 from lossproof.conformance.targets._limits import Limits, Range
 from lossproof.conformance.targets.probing._signature import read_signature
+from lossproof.spec import TOKEN, WEIGHTED
 
 
 def signature(function, **declared):

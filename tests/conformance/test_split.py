@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import lossproof
-from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
 from lossproof.conformance.judging.draw import make, unit_cotangents
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.judging.result import FAIL, PASS, UNSUPPORTED
@@ -21,6 +20,7 @@ from lossproof.conformance.suite.checks.split import EVERY, SPLITS, _answer, _ma
 from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import Split, Target, function_target, load_target
 from lossproof.conformance.targets.frameworks._devices import CPU_DEVICES
+from lossproof.spec import DENSE, TOKEN, WEIGHTED
 
 EDITS = {edit.name: edit for edit in (*MUTANTS, *BENIGN)}
 UNITS = {unit.id: unit for unit in selected_units(["split", "SHAPE-8"], "standard")}

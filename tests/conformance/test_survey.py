@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lossproof.conformance.judging.case import DENSE, DTYPES, TOKEN, WEIGHTED
+from lossproof.conformance.judging.case import DTYPES
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.suite.survey import _cases
@@ -11,6 +11,7 @@ from lossproof.conformance.suite.survey._cases import LEADS, OFFSETS, batches
 from lossproof.conformance.suite.survey._survey import survey
 from lossproof.conformance.targets import Offer, Target, TargetRaised, Unsupported
 from lossproof.reference.bounds import unit_in_last_place, unit_roundoff
+from lossproof.spec import DENSE, TOKEN, WEIGHTED
 
 
 def rows_of(case, algorithm):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from lossproof.conformance import load_target
-from lossproof.conformance.judging.case import DENSE, TOKEN, WEIGHTED
 from lossproof.conformance.judging.draw import make, unit_cotangents
 from lossproof.conformance.judging.exact import exact_gradients, exact_values
 from lossproof.conformance.judging.judge import utilisation
 from lossproof.conformance.suite.units import all_units, run_unit
 from lossproof.conformance.targets import TargetError, Unsupported
 from lossproof.reference.bounds import Bounds
+from lossproof.spec import DENSE, TOKEN, WEIGHTED
 
 ROW = [[0.5, -1.0, 2.0], [3.0, 0.0, 0.0]]
 TARGETS = [2, 0]

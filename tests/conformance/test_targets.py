@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from lossproof.conformance import load_target
-from lossproof.conformance.judging.case import DENSE, FACTOR, FURTHER, TOKEN, WEIGHTED, Case
+from lossproof.conformance.judging.case import Case
 from lossproof.conformance.judging.draw import Options, cases, make, unit_cotangents
 from lossproof.conformance.judging.exact import exact_gradients, exact_values
 from lossproof.conformance.judging.judge import Violation, utilisation
@@ -25,8 +25,8 @@ from lossproof.conformance.targets import (
     module_target,
     parse_convention,
 )
-from lossproof.reference import LOSSPROOF, Convention
 from lossproof.reference.bounds import Bounds
+from lossproof.spec import DENSE, FACTOR, FURTHER, LOSSPROOF, TOKEN, WEIGHTED, Convention
 
 ROW = np.float32([[0.5, -1.0, 2.0], [3.0, 0.0, 0.0]])
 TARGETS = [2, 0]

@@ -3,7 +3,6 @@
 import pytest
 
 from lossproof.conformance import Result, Summary, load_target
-from lossproof.conformance.judging.case import TOKEN
 from lossproof.conformance.judging.judge import Violation, VoidCaseError
 from lossproof.conformance.judging.result import (
     ERROR,
@@ -22,6 +21,7 @@ from lossproof.conformance.suite.registry import Check, Unit
 from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import Offer, Target, Unsupported
 from lossproof.reference.bounds import profile, profile_names
+from lossproof.spec import TOKEN
 
 HARD = "values.hard_targets[token-float32]"
 

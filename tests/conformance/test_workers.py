@@ -6,9 +6,9 @@ import sys
 from hypothesis import strategies as st
 
 from lossproof.conformance import Request, Summary, run
-from lossproof.conformance.judging.case import TOKEN
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.targets import Target
+from lossproof.spec import TOKEN
 
 UNITS = ("values.hard_targets[token-float32]", "values.log_z[token-bfloat16]")
 

@@ -10,7 +10,7 @@ import pytest
 
 from lossproof import golden
 from lossproof.golden._topic_worst_cases import HARD
-from lossproof.reference import FORMATS
+from lossproof.spec import FORMATS
 
 
 @pytest.fixture(scope="module", autouse=True)

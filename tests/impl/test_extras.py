@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lossproof import compute_weighted_cross_entropy, reference, token_cross_entropy
-from lossproof.reference import Convention
 from lossproof.reference.bounds import Bounds, Call, PredictionBounds, with_final_rounding
+from lossproof.spec import Convention
 
 from ._enclosures import assert_within_bound
 from ._ulps import assert_within, row_roundings

@@ -18,7 +18,8 @@ from jax import lax
 
 import lossproof
 from lossproof import reference
-from lossproof.reference.bounds import DENSE, TOKEN, WEIGHTED, Bounds, Call, unit_roundoff, with_final_rounding
+from lossproof.reference.bounds import Bounds, Call, unit_roundoff, with_final_rounding
+from lossproof.spec import DENSE, TOKEN, WEIGHTED
 
 ARGUMENTS = {
     WEIGHTED: ("logits", "weights", "label_smoothing", "z_loss", "loss_normalizing_factor"),

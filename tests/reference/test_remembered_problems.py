@@ -6,7 +6,7 @@ import pytest
 from lossproof import reference
 from lossproof.reference import _problem
 from lossproof.reference._problem import batch_problem, dense_problem
-from lossproof.reference._token import LOSSPROOF
+from lossproof.spec import LOSSPROOF
 
 LOGITS = np.array([[0.5, 1.0, 2.0]], np.float32)
 ZERO = np.array([0])

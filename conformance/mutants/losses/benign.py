@@ -1,7 +1,7 @@
 """Losses as good as the base that go about it another way: each must pass everything."""
 
-from lossproof.conformance.judging.case import DENSE, FACTOR, TOKEN, WEIGHTED
 from lossproof.conformance.mutants._edit import Edit
+from lossproof.spec import DENSE, FACTOR, TOKEN, WEIGHTED
 
 # Where an edit of a row's arithmetic, and one of the total's, meets every line that it can change: hard and dense
 # targets with all their outputs, and what adds up over the tokens.

@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from lossproof.conformance.judging.case import DENSE, WEIGHTED, Case
+from lossproof.conformance.judging.case import Case
 from lossproof.conformance.judging.draw import Options
 from lossproof.conformance.judging.tally import Tally
 from lossproof.conformance.suite.asking.calls import Calls
 from lossproof.conformance.targets import NotApplicable, Target, Unsupported
 from lossproof.conformance.targets.programs.program import ProgramHangsError
-from lossproof.reference import Convention
 from lossproof.reference.bounds import (
     JAX_CPU,
     Profile,
 )
+from lossproof.spec import DENSE, WEIGHTED, Convention
 
 
 class Abilities:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance.judging.case import OUTPUTS, SCALARS, WEIGHTED, Case, argument_dtype
+from lossproof.conformance.judging.case import Case, argument_dtype
 from lossproof.conformance.judging.charges import BY_GRADE_A, SAME, TOGETHER, by, cotangent_of
 from lossproof.conformance.judging.draw import unit_cotangents
 from lossproof.conformance.judging.exact import Exact, exact_gradients, exact_values
@@ -24,6 +24,7 @@ from lossproof.reference.bounds import (
     smallest_normal,
     with_final_rounding,
 )
+from lossproof.spec import OUTPUTS, SCALARS, WEIGHTED
 
 # What may have a derivative.
 DIFFERENTIATED = ("logits", "targets", "weights", *SCALARS)

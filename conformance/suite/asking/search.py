@@ -9,11 +9,12 @@ import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance.judging.case import DENSE, Case
+from lossproof.conformance.judging.case import Case
 from lossproof.conformance.judging.draw import SHAPES, Options, cases
 from lossproof.conformance.judging.judge import VoidCaseError
 from lossproof.conformance.suite.asking.abilities import Abilities
 from lossproof.conformance.targets import OutsideLimits
+from lossproof.spec import DENSE
 
 # Cases per exploration; a check may ask for a multiple. Smoke is no conformance result.
 EXAMPLES = {"smoke": 3, "standard": 20, "exhaustive": 2000}

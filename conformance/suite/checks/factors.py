@@ -12,7 +12,6 @@ from lossproof import reference
 from lossproof.conformance.coverage.batches import AXES as BATCH_AXES, batch_of
 from lossproof.conformance.coverage.model import ABSENT, Cell
 from lossproof.conformance.coverage.stored import stored_batches
-from lossproof.conformance.judging.case import FACTOR
 from lossproof.conformance.judging.charges import FACTOR as THE_FACTOR, REFUSAL, WEIGHTS, broken
 from lossproof.conformance.judging.draw import generator
 from lossproof.conformance.judging.exact import Exact, as_pairs
@@ -21,6 +20,7 @@ from lossproof.conformance.suite.asking.run import Comparison, Run, expects
 from lossproof.conformance.suite.registry import check
 from lossproof.conformance.targets import Unsupported
 from lossproof.reference.bounds import sum_bound, with_final_rounding
+from lossproof.spec import FACTOR
 
 NAMES = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
 ONE = ["float32"]

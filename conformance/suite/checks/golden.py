@@ -12,7 +12,7 @@ import ml_dtypes  # noqa: F401  numpy learns the name bfloat16 from it
 import numpy as np
 
 from lossproof import golden
-from lossproof.conformance.judging.case import FACTOR, SCALARS, Case, argument_dtype
+from lossproof.conformance.judging.case import Case, argument_dtype
 from lossproof.conformance.judging.charges import BY_GRADE_A, DERIVATIVE_TYPES, VALUE_TYPES, by, concerned
 from lossproof.conformance.judging.draw import carried_float
 from lossproof.conformance.judging.exact import Exact
@@ -21,8 +21,8 @@ from lossproof.conformance.suite.asking.run import Comparison, Run, expects
 from lossproof.conformance.suite.checks.factors import agrees
 from lossproof.conformance.suite.registry import Check
 from lossproof.conformance.targets import Arrays, OutsideLimits, Unsupported
-from lossproof.reference import FORMATS
 from lossproof.reference.bounds import Grade, smallest_normal, with_final_rounding
+from lossproof.spec import FACTOR, FORMATS, SCALARS
 
 # Of which a vector tells by a comparison of two answers of the target with each other.
 _ONE_VALUE = {"VALUE-9", "DIFF-1"}

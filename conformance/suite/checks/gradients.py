@@ -7,15 +7,15 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lossproof.conformance.coverage.way import Directions, Way
-from lossproof.conformance.judging.case import DENSE, DTYPES, SCALARS, TOKEN, WEIGHTED, Array, Case, first_token
+from lossproof.conformance.judging.case import DTYPES, Array, Case, first_token
 from lossproof.conformance.judging.charges import JVP, MIXED
 from lossproof.conformance.judging.draw import Options, generator, random_cotangents, unit_cotangents
 from lossproof.conformance.judging.exact import Exact, dot, exact_gradients, exact_hvp
 from lossproof.conformance.suite.asking.run import Comparison, Run
 from lossproof.conformance.suite.registry import check
 from lossproof.conformance.targets import Arrays, Unsupported
-from lossproof.reference import FORMATS
 from lossproof.reference.bounds import with_final_rounding
+from lossproof.spec import DENSE, FORMATS, SCALARS, TOKEN, WEIGHTED
 
 # For what is costly to compile.
 SMALL = ((4, 16),)

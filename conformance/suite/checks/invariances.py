@@ -11,7 +11,7 @@ from operator import itemgetter
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance.judging.case import DENSE, DTYPES, OUTPUTS, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance.judging.case import DTYPES, Array, Case
 from lossproof.conformance.judging.charges import SAME
 from lossproof.conformance.judging.draw import Options, generator, unit_cotangents
 from lossproof.conformance.judging.exact import Exact
@@ -19,8 +19,8 @@ from lossproof.conformance.judging.judge import Violation, utilisation
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.suite.registry import check
 from lossproof.conformance.targets import Arrays, Unsupported
-from lossproof.reference import FORMATS
 from lossproof.reference.bounds import Grade, with_final_rounding
+from lossproof.spec import DENSE, FORMATS, OUTPUTS, TOKEN, WEIGHTED
 
 HARD = (TOKEN, WEIGHTED)
 ONE, TWO = ("float32",), ("bfloat16", "float32")  # one where a further shape must be compiled for

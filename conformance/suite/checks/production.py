@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from lossproof.conformance.judging.case import DENSE, OUTPUTS, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance.judging.case import Array, Case
 from lossproof.conformance.judging.charges import BY_LOGITS
 from lossproof.conformance.judging.draw import generator
 from lossproof.conformance.judging.judge import Violation, VoidCaseError
@@ -25,6 +25,7 @@ from lossproof.conformance.suite.asking.run import Comparison, Run
 from lossproof.conformance.suite.registry import check
 from lossproof.conformance.targets import Arrays, NotApplicable, Unsupported
 from lossproof.reference.bounds import Grade, with_final_rounding
+from lossproof.spec import DENSE, OUTPUTS, TOKEN, WEIGHTED
 
 HARD = (TOKEN, WEIGHTED)
 TWO = ("bfloat16", "float32")

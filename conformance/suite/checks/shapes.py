@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance.judging.case import DENSE, DTYPES, FURTHER, TOKEN, WEIGHTED, Case, argument_dtype
+from lossproof.conformance.judging.case import DTYPES, Case, argument_dtype
 from lossproof.conformance.judging.charges import DERIVATIVE_TYPES, LOSS, REFUSAL, VALUE_TYPES, by
 from lossproof.conformance.judging.draw import Options, make, unit_cotangents
 from lossproof.conformance.judging.judge import Violation
@@ -15,6 +15,7 @@ from lossproof.conformance.suite.asking.run import Run, expects
 from lossproof.conformance.suite.asking.search import QUICK
 from lossproof.conformance.suite.registry import check
 from lossproof.conformance.targets import Unsupported
+from lossproof.spec import DENSE, FURTHER, TOKEN, WEIGHTED
 
 HARD = (TOKEN, WEIGHTED)
 ONE = ["float32"]

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance.judging.case import DENSE, FURTHER, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance.judging.case import Array, Case
 from lossproof.conformance.judging.draw import Options, cases, generator, random_cotangents, unit_cotangents
 from lossproof.conformance.suite.asking.run import Run, expects
 from lossproof.conformance.suite.checks.invariances import compare
 from lossproof.conformance.suite.checks.keywords import CAPS
 from lossproof.conformance.suite.registry import check
 from lossproof.conformance.targets import Arrays, Split, Unsupported
+from lossproof.spec import DENSE, FURTHER, TOKEN, WEIGHTED
 
 HARD = (TOKEN, WEIGHTED)
 ONE, TWO = ("float32",), ("bfloat16", "float32")

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from lossproof.conformance.judging.case import DENSE, DTYPES, TOKEN, WEIGHTED, Array, Case
+from lossproof.conformance.judging.case import DTYPES, Array, Case
 from lossproof.conformance.judging.charges import BY_LOGITS, LOSS
 from lossproof.conformance.judging.draw import Options, make
 from lossproof.conformance.suite.asking.run import Run, expects
 from lossproof.conformance.suite.registry import check
 from lossproof.conformance.targets import Unsupported
-from lossproof.reference import FORMATS
 from lossproof.reference.bounds import Grade
+from lossproof.spec import DENSE, FORMATS, TOKEN, WEIGHTED
 
 HARD = (TOKEN, WEIGHTED)
 SHAPE = ((4, 16),)

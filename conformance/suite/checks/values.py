@@ -1,11 +1,12 @@
 """VALUE: the values, against the reference."""
 
-from lossproof.conformance.judging.case import DENSE, DTYPES, TOKEN, WEIGHTED, Case
+from lossproof.conformance.judging.case import DTYPES, Case
 from lossproof.conformance.judging.charges import BITS
 from lossproof.conformance.judging.draw import Options, unit_cotangents
 from lossproof.conformance.suite.asking.run import Run, expects
 from lossproof.conformance.suite.registry import check
 from lossproof.conformance.targets import Unsupported
+from lossproof.spec import DENSE, TOKEN, WEIGHTED
 
 HARD = (TOKEN, WEIGHTED)
 

@@ -10,12 +10,13 @@ from lossproof.conformance.coverage.cases import Calls, calls, exact_case, total
 from lossproof.conformance.coverage.model import Cell
 from lossproof.conformance.coverage.way import Answer, Directions
 from lossproof.conformance.judging import charges
-from lossproof.conformance.judging.case import SCALARS, WEIGHTED, Array, Case, argument_dtype
+from lossproof.conformance.judging.case import Array, Case, argument_dtype
 from lossproof.conformance.judging.exact import Exact, dot, exact_gradients, exact_hvp, exact_values
 from lossproof.conformance.judging.judge import Judgement, Violation, VoidCaseError, judge
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.targets import Unsupported
 from lossproof.reference.bounds import Grade, with_final_rounding
+from lossproof.spec import SCALARS, WEIGHTED
 
 SECOND = ("forward over reverse", "reverse over forward", "mixed")
 # By which nothing is said of the derivatives of undefined losses: STATE-3 speaks of rows of the logits gradient alone.
@@ -219,8 +220,7 @@ class Looking:
                     allowed = allowed | {name: allowed[name] + bound for name, bound in further.items()}
                 sizes = {name: gradient.magnitude for name, gradient in right.items()}
                 bound = bounds.jvp(allowed, sizes, moving)
-                actual = value if index is None else value[index]
-                what = f"the derivative of {output} along tangents"
+                actual, what = value if index is None else value[index], f"the derivative of {output} along tangents"
                 self._compare_loosely(charges.JVP, case, np.asarray(actual), _alone(known), bound, what)
 
     def _product(self, case: Case, exact: Case, along: Directions, product: Array) -> None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossproof.conformance.judging.case import TOKEN, Array, Case
+from lossproof.conformance.judging.case import Array, Case
 from lossproof.conformance.judging.draw import generator, make
 from lossproof.reference.bounds import unit_in_last_place
+from lossproof.spec import TOKEN
 
 LEADS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 OFFSETS = (0.0, 100.0, -100.0, 1e3, 1e4, 1e6)

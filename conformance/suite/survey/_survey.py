@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lossproof.conformance.judging.case import DENSE, WEIGHTED, Array, Case
+from lossproof.conformance.judging.case import Array, Case
 from lossproof.conformance.judging.draw import make, unit_cotangents
 from lossproof.conformance.judging.exact import Exact, exact_gradients, exact_values
 from lossproof.conformance.judging.judge import Violation, utilisation
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.suite.survey._cases import Batch, batches
 from lossproof.conformance.targets import Unsupported
-from lossproof.reference import FORMATS, Convention, oracle
+from lossproof.reference import oracle
 from lossproof.reference.bounds import (
     Grade,
     before_final_rounding,
@@ -26,6 +26,7 @@ from lossproof.reference.bounds import (
     unit_roundoff,
     with_final_rounding,
 )
+from lossproof.spec import DENSE, FORMATS, WEIGHTED, Convention
 
 Quantity = Literal["values", "gradients"]
 GRADES: tuple[Grade, ...] = ("A", "B", "C")

@@ -1,10 +1,11 @@
 """What is measured without a verdict: accuracy, grade by grade."""
 
-from lossproof.conformance.judging.case import DTYPES, TOKEN, WEIGHTED
+from lossproof.conformance.judging.case import DTYPES
 from lossproof.conformance.suite.asking.run import Run
 from lossproof.conformance.suite.registry import check
 from lossproof.conformance.suite.survey._survey import survey
 from lossproof.conformance.targets import NotApplicable
+from lossproof.spec import TOKEN, WEIGHTED
 
 
 @check("survey.values", dtypes=tuple(DTYPES), is_quick=False)

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from lossproof.conformance.coverage.way import Answer, Buffers, Directions, Way, given_as, refuse_changed
-from lossproof.conformance.judging.case import KEYWORDS, SCALARS, Array, Case
+from lossproof.conformance.judging.case import Array, Case
 from lossproof.conformance.targets._target import Split
 from lossproof.conformance.targets.frameworks._devices import axis_names, on_split_classes, sharded, spread
 from lossproof.conformance.targets.frameworks.python import PythonTarget, target_code
+from lossproof.spec import KEYWORDS, SCALARS
 
 SPLIT = Split((4,))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lossproof.conformance.coverage import AXES
 from lossproof.conformance.coverage.way import Answer, Directions, Way, given_as, refuse_changed
-from lossproof.conformance.judging.case import FACTOR, KEYWORDS, SCALARS, WEIGHTED, Array, Case
+from lossproof.conformance.judging.case import Array, Case
 from lossproof.conformance.targets._target import Arrays, Offer, Split, Unsupported, pair
 from lossproof.conformance.targets.frameworks._devices import (
     axis_names,
@@ -23,7 +23,7 @@ from lossproof.conformance.targets.frameworks._devices import (
 )
 from lossproof.conformance.targets.frameworks._jax_ways import as_numbers, perform
 from lossproof.conformance.targets.frameworks.python import PythonTarget, target_code
-from lossproof.reference import LOSSPROOF, Convention
+from lossproof.spec import FACTOR, KEYWORDS, LOSSPROOF, SCALARS, WEIGHTED, Convention
 
 provide_devices()
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lossproof.conformance.judging.case import FURTHER, KEYWORDS, SCALARS, TOKEN, Case
+from lossproof.conformance.judging.case import Case
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.targets._target import Offer, Target, TargetRaised, Unsupported
-from lossproof.reference import LOSSPROOF, Convention
+from lossproof.spec import FURTHER, KEYWORDS, LOSSPROOF, SCALARS, TOKEN, Convention
 
 
 class PythonTarget(Target, ABC):

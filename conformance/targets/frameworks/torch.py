@@ -14,7 +14,7 @@ from lossproof.conformance.targets._target import Arrays, Offer, Unsupported
 from lossproof.conformance.targets.frameworks._layouts import layout_of, require_unchanged
 from lossproof.conformance.targets.frameworks._recall import Recall
 from lossproof.conformance.targets.frameworks.python import PythonTarget, split_arguments, target_code
-from lossproof.reference import LOSSPROOF, Convention
+from lossproof.spec import LOSSPROOF, Convention
 
 
 class TorchTarget(PythonTarget):

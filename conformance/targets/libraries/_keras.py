@@ -7,10 +7,9 @@ os.environ.setdefault("KERAS_BACKEND", "jax")  # read when Keras is first import
 
 import keras
 
-from lossproof.conformance.judging.case import DENSE, TOKEN
 from lossproof.conformance.targets._target import Offer, Target, TargetError
 from lossproof.conformance.targets.frameworks.jax import JaxTarget
-from lossproof.reference import Convention
+from lossproof.spec import DENSE, TOKEN, Convention
 
 # Smoothing over all classes, no entropy; there is no z-loss. Other targets than classes are not ignored.
 _CONVENTION = Convention(smoothing="uniform", subtract_entropy=False, add_z_loss=False)

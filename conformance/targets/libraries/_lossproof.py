@@ -4,9 +4,9 @@ import importlib
 from functools import partial
 from types import SimpleNamespace
 
-from lossproof.conformance.judging.case import FACTOR, OUTPUTS
 from lossproof.conformance.targets._target import Target
 from lossproof.conformance.targets.probing.functions import module_target
+from lossproof.spec import FACTOR, OUTPUTS
 
 _IMPLEMENTATION = {"lossproof-xla": "xla"}
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import optax
 
-from lossproof.conformance.judging.case import DENSE, TOKEN
 from lossproof.conformance.targets._target import Offer, Target
 from lossproof.conformance.targets.frameworks.jax import JaxTarget
+from lossproof.spec import DENSE, TOKEN
 
 
 def load(name: str) -> Target:

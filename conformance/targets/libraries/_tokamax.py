@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import tokamax
 from absl import flags
 
-from lossproof.conformance.judging.case import TOKEN
 from lossproof.conformance.targets._target import Offer, Target, Unsupported
 from lossproof.conformance.targets.frameworks.jax import JaxTarget
+from lossproof.spec import TOKEN
 
 _IMPLEMENTATION = {"tokamax": None, "tokamax-chunked": "chunked_xla"}  # None: tokamax chooses
 

@@ -2,10 +2,9 @@
 
 import torch
 
-from lossproof.conformance.judging.case import TOKEN
 from lossproof.conformance.targets._target import Offer
 from lossproof.conformance.targets.frameworks.torch import TorchTarget
-from lossproof.reference import Convention
+from lossproof.spec import TOKEN, Convention
 
 
 def load(name: str) -> TorchTarget:

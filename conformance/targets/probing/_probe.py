@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance.judging.case import DENSE, SCALARS, TOKEN, WEIGHTED
 from lossproof.conformance.targets._limits import Limits
 from lossproof.conformance.targets._target import Offer, TargetError
 from lossproof.conformance.targets.frameworks.python import PythonTarget
 from lossproof.conformance.targets.probing._bound import Bound
 from lossproof.conformance.targets.probing._results import Item, items_of, place_of
 from lossproof.conformance.targets.probing._signature import Signature
+from lossproof.spec import DENSE, SCALARS, TOKEN, WEIGHTED
 
 _CLASSES = {"jax": "JaxTarget", "numpy": "NumpyTarget", "torch": "TorchTarget"}
 

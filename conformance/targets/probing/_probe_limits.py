@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance.judging.case import DENSE, DTYPES
+from lossproof.conformance.judging.case import DTYPES
 from lossproof.conformance.targets._limits import Limits, Range
 from lossproof.conformance.targets.probing._bound import Bound
 from lossproof.conformance.targets.probing._probe import REFUSALS, Probed, adapter, ask, batch
+from lossproof.spec import DENSE
 
 # Shapes that a function without limits takes; where one is refused, all of the numbers below are tried.
 _TELLING = ((2, 3), (2, 3, 5), (3, 257), (8, 128256))

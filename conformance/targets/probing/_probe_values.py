@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance.judging.case import DENSE, OUTPUTS, Array, Case
+from lossproof.conformance.judging.case import Array, Case
 from lossproof.conformance.judging.draw import generator, make
 from lossproof.conformance.judging.exact import Exact, exact_values
 from lossproof.conformance.judging.judge import utilisation
@@ -16,8 +16,8 @@ from lossproof.conformance.targets.probing._bound import Bound
 from lossproof.conformance.targets.probing._probe import Probed, adapter
 from lossproof.conformance.targets.probing._results import OTHER, Item, items_of, place_of
 from lossproof.conformance.targets.probing.declaration import REDUCTIONS
-from lossproof.reference import Convention
 from lossproof.reference.bounds import JAX_CPU
+from lossproof.spec import DENSE, OUTPUTS, Convention
 
 _WEIGHTS, _MASK = (1.0, 0.25, 0.5), (1.0, 0.0, 1.0)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lossproof.conformance.judging.case import KEYWORDS
 from lossproof.conformance.targets._target import TargetError
+from lossproof.spec import KEYWORDS
 
 # The specification's word first. What has a default is never logits or targets.
 NAMES: Mapping[str, tuple[str, ...]] = {

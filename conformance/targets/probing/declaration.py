@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lossproof.conformance.judging.case import DTYPES, OUTPUTS
+from lossproof.conformance.judging.case import DTYPES
 from lossproof.conformance.targets._convention import parse_convention
 from lossproof.conformance.targets._limits import Limits, Range
 from lossproof.conformance.targets._target import TargetError
 from lossproof.conformance.targets.probing._results import OTHER
 from lossproof.conformance.targets.probing._signature import ROLES
-from lossproof.reference import LOSSPROOF, Convention
+from lossproof.spec import LOSSPROOF, OUTPUTS, Convention
 
 FRAMEWORKS = ("jax", "numpy", "torch")
 REDUCTIONS = ("sum", "mean", "batch_mean")

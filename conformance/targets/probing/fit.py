@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from lossproof.conformance.judging.case import TOKEN, WEIGHTED, Case
+from lossproof.conformance.judging.case import Case
 from lossproof.conformance.judging.draw import make
 from lossproof.conformance.judging.exact import exact_values
 from lossproof.conformance.judging.judge import utilisation
 from lossproof.conformance.judging.mean import mean_bounds
 from lossproof.conformance.targets._convention import convention_words
 from lossproof.conformance.targets._target import Arrays, Target
-from lossproof.reference import Convention
 from lossproof.reference.bounds import JAX_CPU
+from lossproof.spec import TOKEN, WEIGHTED, Convention
 
 # V = 4 and smoothing far from 0 and 1: every two conventions are more apart here than rounding could bring them.
 _LOGITS = [[1.0, 2.0, 3.0, 0.5], [-1.0, 0.25, 0.0, 2.0]]

@@ -5,17 +5,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from lossproof.conformance.judging.case import (
-    ARGUMENTS,
-    DENSE,
-    DTYPES,
-    FACTOR,
-    FURTHER,
-    KEYWORDS,
-    OUTPUTS,
-    TOKEN,
-    WEIGHTED,
-)
+from lossproof.conformance.judging.case import DTYPES
 from lossproof.conformance.targets._limits import Limits
 from lossproof.conformance.targets._target import Offer, TargetError
 from lossproof.conformance.targets.frameworks.python import PythonTarget
@@ -26,7 +16,7 @@ from lossproof.conformance.targets.probing._probe_values import Asker, found_out
 from lossproof.conformance.targets.probing._results import OTHER, Item, is_named, place_of, reader
 from lossproof.conformance.targets.probing._signature import read_signature
 from lossproof.conformance.targets.probing.declaration import Declaration, declaration_of
-from lossproof.reference import Convention
+from lossproof.spec import ARGUMENTS, DENSE, FACTOR, FURTHER, KEYWORDS, OUTPUTS, TOKEN, WEIGHTED, Convention
 
 
 def module_target(name: str, module: ModuleType | Any, convention: Convention | None = None) -> PythonTarget:

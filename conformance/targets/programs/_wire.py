@@ -8,11 +8,12 @@ from typing import Any
 import jsonschema
 import numpy as np
 
-from lossproof.conformance.judging.case import ARGUMENTS, DTYPES, KEYWORDS, OUTPUTS, SCALARS, Array
+from lossproof.conformance.judging.case import DTYPES, Array
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.targets._target import Arrays
 from lossproof.conformance.targets.probing.declaration import REDUCTIONS
 from lossproof.conformance.targets.programs.program import ProgramError
+from lossproof.spec import ARGUMENTS, KEYWORDS, OUTPUTS, SCALARS
 
 PROTOCOL = 1
 

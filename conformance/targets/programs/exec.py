@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lossproof.conformance.judging.case import SCALARS, WEIGHTED, Case, argument_dtype
+from lossproof.conformance.judging.case import Case, argument_dtype
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.targets._convention import parse_convention
 from lossproof.conformance.targets._target import Arrays, Offer, Target, TargetError, Unsupported
@@ -23,7 +23,7 @@ from lossproof.conformance.targets.programs._wire import (
     read_answer,
 )
 from lossproof.conformance.targets.programs.program import Program, ProgramError
-from lossproof.reference import FORMATS, LOSSPROOF, Convention
+from lossproof.spec import FORMATS, LOSSPROOF, SCALARS, WEIGHTED, Convention
 
 MOST_LOGITS = 2**21  # of a request: about 50 MB of text
 SECONDS = 20.0  # for an answer
