@@ -1,7 +1,8 @@
 """The pytest plug-in: options, and the units as tests (`pytest --pyargs lossproof.conformance --lossproof-target
 NAME`).
 
-Loaded in every pytest run where lossproof is installed, so it imports nothing heavy by itself.
+Loaded in every pytest run where lossproof is installed, so it imports nothing heavy by itself, and adds one option
+alone; the others are there where an argument has the word lossproof.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pytest
 
+_GROUP, _TITLE = "lossproof", "conformance of a loss (lossproof)"
+_TARGET: dict[str, Any] = {
+    "default": "lossproof",
+    "metavar": "NAME",
+    "help": "the loss under test (default: lossproof); further options: --lossproof-target lossproof --help",
+}
 _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("target", {"default": "lossproof", "metavar": "NAME", "help": "the loss under test (default: lossproof)"}),
     (
         "level",
         {"default": "standard", "metavar": "LEVEL", "help": "smoke, standard or exhaustive (default: standard)"},
@@ -60,7 +66,13 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def pytest_addoption(parser: "pytest.Parser") -> None:
-    """Adds the options of a conformance run."""
-    group = parser.getgroup("lossproof", "conformance of a loss (lossproof)")
-    for name, settings in _OPTIONS:
-        group.addoption(f"--lossproof-{name}", **settings)
+    """Adds the option that opens the others."""
+    parser.getgroup(_GROUP, _TITLE).addoption("--lossproof-target", **_TARGET)
+
+
+def pytest_load_initial_conftests(parser: "pytest.Parser", args: list[str]) -> None:
+    """Adds the other options of a conformance run, before the arguments are read for good."""
+    if any("lossproof" in argument for argument in args):
+        group = parser.getgroup(_GROUP, _TITLE)
+        for name, settings in _OPTIONS:
+            group.addoption(f"--lossproof-{name}", **settings)

@@ -1,5 +1,6 @@
 """The pytest plug-in: light where it is not used, and a conformance run where it is."""
 
+import re
 import subprocess
 import sys
 
@@ -20,6 +21,19 @@ def test_loading_the_plugin_loads_nothing_heavy():
     program = f"import sys; import lossproof.conformance.plugin; print([m for m in {heavy} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def helped(*arguments):
+    command = [sys.executable, "-m", "pytest", "--help", *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    return re.findall(r"^  (--lossproof-[a-z-]+)", answer.stdout, re.MULTILINE)
+
+
+def test_other_projects_get_one_option_alone(tmp_path):
+    """Fails when everybody who installed lossproof finds its options in the help of every pytest run."""
+    assert helped("--rootdir", str(tmp_path)) == ["--lossproof-target"]
+    every = helped("--rootdir", str(tmp_path), "--lossproof-target", "lossproof")
+    assert len(every) == 12 and len(set(every)) == 12
 
 
 def test_the_suite_runs_under_pytest_anywhere(tmp_path):
