@@ -8,12 +8,13 @@ import contextlib
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 # Files of a run's folder of notes: why processes were killed, and that the run should stop.
 REASONS, STOP = "reasons", "stop"
@@ -33,8 +34,8 @@ class Guard:
     def __init__(self, seconds: float, gibibytes: float, reasons: Path) -> None:
         self._seconds: float = seconds
         self._unit: str = ""
-        # -S -E: nothing of the environment, so that it starts in milliseconds and the target cannot change it.
-        words = [sys.executable, "-S", "-E", __file__, str(os.getpid()), str(gibibytes), str(reasons)]
+        # -I: nothing of the environment or of this folder, so that the target cannot change it.
+        words = [sys.executable, "-I", __file__, str(os.getpid()), str(gibibytes), str(reasons)]
         self._process: subprocess.Popen[bytes] = subprocess.Popen(words, stdin=subprocess.PIPE)  # noqa: S603  this file
 
     @contextlib.contextmanager
@@ -73,17 +74,12 @@ def reasons_by_unit(reasons: Path) -> dict[str, str]:
     return {line["unit"]: line["reason"] for line in lines}
 
 
-def _held(process: int) -> float:
+def _held(process: psutil.Process) -> float:
     """The memory that a process holds, in GiB."""
-    if sys.platform == "linux":
-        pages = int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**30
-    # Elsewhere ps says it, in KiB.
-    words = ["/bin/ps", "-o", "rss=", "-p", str(process)]
-    return int(subprocess.run(words, capture_output=True, check=True).stdout) / 2**20  # noqa: S603  fixed words
+    return process.memory_info().rss / 2**30
 
 
-def _watch(process: int, gibibytes: float, reasons: Path) -> None:
+def _watch(process: psutil.Process, gibibytes: float, reasons: Path) -> None:
     unit, ends, allowed, read = "", float("inf"), 0.0, b""
     while True:
         if select.select([0], [], [], _EVERY)[0]:
@@ -104,10 +100,10 @@ def _watch(process: int, gibibytes: float, reasons: Path) -> None:
         if reason:
             with reasons.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"unit": unit, "reason": reason}) + "\n")
-            os.kill(process, signal.SIGKILL)
+            process.kill()
             return
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # the process has ended by itself
-        _watch(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]))
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
+        _watch(psutil.Process(int(sys.argv[1])), float(sys.argv[2]), Path(sys.argv[3]))

@@ -97,6 +97,7 @@ import os
 from pathlib import Path
 from lossproof.conformance.suite.asking.calls import Call, Calls
 from lossproof.conformance.judging.draw import make
+from lossproof.spec import TOKEN
 calls = Calls(Path({str(tmp_path)!r}))
 for number, end in ((1.0, "pass"), (2.0, "pass"), (3.0, "os._exit(0)")):
     calls.begin_unit(f"unit {{number:g}}")
