@@ -54,5 +54,21 @@ def _processor() -> str:
 
 
 def store(path: Path, document: dict[str, Any]) -> None:
-    """Writes JSON to a file, which a kill leaves as it was or as it is to be."""
-    replace_file(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    """Writes JSON to a file, which a kill leaves as it was or as it is to be; a line for each row of a table."""
+    replace_file(path, compact(document))
+
+
+def compact(document: dict[str, Any]) -> str:
+    """JSON with a line for each member, or for each of its rows if it is a list: few lines, which differ apart."""
+    members = []
+    for name, value in document.items():
+        text = _line(value)
+        if isinstance(value, list) and value:
+            rows = ",\n  ".join(map(_line, value))
+            text = f"[\n  {rows}\n ]"
+        members.append(f" {_line(name)}: {text}")
+    return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _report import store
 
 from lossproof.reference import oracle
 
@@ -93,7 +94,7 @@ def main() -> None:
     if arguments.json:
         machine = {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count()}
         versions = {"python": platform.python_version(), "numpy": np.__version__}
-        arguments.json.write_text(json.dumps({**machine, **versions, "results": results}, indent=1) + "\n", "utf-8")
+        store(arguments.json, {**machine, **versions, "results": results})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ value, is known to. The last line of a table is the exponent of the growth over 
 """
 
 import argparse
-import json
 import math
 import platform
 import random
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import mpmath
+from _report import store
 
 from lossproof import reference
 
@@ -110,8 +110,7 @@ def main() -> None:
     if arguments.json:
         listed = {size: [asdict(row) for row in rows] for size, rows in tables.items()}
         exponents = {size: {s: growth(rows, size, s) for s in ("loss", "gradient")} for size, rows in tables.items()}
-        text = json.dumps({"versions": versions, "rows": listed, "growth": exponents}, indent=1)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        store(arguments.json, {"versions": versions, "rows": listed, "growth": exponents})
 
 
 if __name__ == "__main__":
