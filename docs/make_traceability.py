@@ -6,6 +6,7 @@ a clause has no check, no mutant, or no vector without a reason below.
 
 import ast
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -47,12 +48,13 @@ WITHOUT_VECTOR: Mapping[str, str] = {
 _INTRODUCTION = """\
 # Traceability
 
-For each clause of [SPEC.md](../SPEC.md): the functions of the reference and of the implementation with its id in their
-margin or docstring, the checks that fail when it is broken, how many golden vectors cite it, and the mutants that
-`lossproof mutants` kills by it. A dash under a part of the code means that no line there carries the id: the clause is
-a property of the whole, or of others' code. `python docs/make_traceability.py` writes this page.
+For each clause of [SPEC.md](../SPEC.md): the functions of the reference and of the implementation
+with its id in their margin or docstring, the checks that fail when it is broken, how many golden
+vectors cite it, and the mutants that `lossproof mutants` kills by it. Where a part of the code is
+missing, no line there carries the id: the clause is a property of the whole, or of others' code.
+`python docs/make_traceability.py` writes this page.
 
-In the code's columns `_token.py: f, g` means the functions `f` and `g` of that file; a file alone, its opening words.
+`_token.py: f, g` means the functions `f` and `g` of that file; a file alone, its opening words.
 """
 
 _GROUP = "|".join(GROUPS)
@@ -67,23 +69,25 @@ def page() -> str:
     checks, vectors, mutants = _by_check(), _by_vector(), _by_mutant()
     lines = [_INTRODUCTION]
     for group, title in GROUPS.items():
-        lines += [f"\n## {group}: {title}\n", "| clause | reference | implementation | checks | vectors | mutants |"]
-        lines += ["|---|---|---|---|---:|---|"]
-        for clause, said in CLAUSES.items():
-            if clause.startswith(f"{group}-"):
-                code = [_DIFFERENCES.get(clause) or _cell(part[clause]) for part in (reference, implementation)]
-                asked = ", ".join(checks[clause]) or "-"
-                row = [
-                    f"{clause} {said.title}",
-                    *code,
-                    asked,
-                    str(len(vectors[clause])),
-                    ", ".join(mutants[clause]) or "-",
-                ]
-                lines.append(f"| {' | '.join(row)} |")
+        lines.append(f"\n## {group}: {title}\n")
+        for clause in (clause for clause in CLAUSES.values() if clause.group == group):
+            code = [_DIFFERENCES.get(clause.id) or _cell(part[clause.id]) for part in (reference, implementation)]
+            found = {
+                "reference": code[0],
+                "implementation": code[1],
+                "checks": ", ".join(checks[clause.id]),
+                "vectors": str(len(vectors[clause.id])),
+                "mutants": ", ".join(mutants[clause.id]),
+            }
+            lines.append(f"- **{clause.id} {clause.title}**")
+            lines += [_item(f"{name}: {value}") for name, value in found.items() if value]
     lines += ["\n## Without a vector\n"]
     lines += [f"- {clause}: {reason}." for clause, reason in WITHOUT_VECTOR.items()]
     return "\n".join(lines) + "\n"
+
+
+def _item(text: str) -> str:
+    return textwrap.fill(f"  - {text}", 100, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def gaps() -> list[str]:
@@ -174,7 +178,7 @@ def _cell(places: list[str]) -> str:
         file, _, function = place.partition(": ")
         by_file.setdefault(file, []).extend([function] if function else [])
     cells = [f"{file}: {', '.join(functions)}" if functions else file for file, functions in by_file.items()]
-    return f"`{'; '.join(cells)}`" if cells else "-"
+    return f"`{'; '.join(cells)}`" if cells else ""
 
 
 def _differences() -> dict[str, str]:

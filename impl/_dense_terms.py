@@ -22,7 +22,7 @@ def is_dense(targets: Array) -> bool:
 
 
 def dense_row(form: Form, logits: Array, targets: Array) -> SoftmaxRow:
-    """The row of each token, undefined where a target is not finite (STATE-3); what it has of a target is of no use."""
+    """The row of each token, undefined where a target is not finite (STATE-3); do not use its fields about a target."""
     row = softmax_row(form, logits, beside(logits, jnp.zeros(logits.shape[:-1], jnp.int32)))
     return row._replace(is_defined=row.is_defined & all_finite(form, targets))
 

@@ -30,7 +30,7 @@ class _Blocks(NamedTuple):
     Attributes:
         exponentials: [..., G], the sum over each block of exp(x_j - m).
         gaps: [..., G], the scale times the sum over each block of m - x_j; None if not asked for.
-        block: the entries [..., b] of the blocks of these numbers [...]; where there is none, what is given for it.
+        block: the entries [..., b] of the blocks of these numbers [...]; the second argument where there is none.
     """
 
     exponentials: Array
