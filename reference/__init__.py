@@ -35,6 +35,9 @@ from lossproof.reference._factors import (
     convert_special_loss_normalizing_factor_to_enum as convert_special_loss_normalizing_factor_to_enum,
     get_loss_normalizing_factor_and_weights as get_loss_normalizing_factor_and_weights,
 )
+from lossproof.reference._interval import (
+    UndecidedError as UndecidedError,
+)
 from lossproof.reference._linear import (
     LinearGradients as LinearGradients,
     linear_cross_entropy as linear_cross_entropy,

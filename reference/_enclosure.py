@@ -10,7 +10,7 @@ import mpmath
 from mpmath import libmp
 
 from lossproof.reference._alike import Kinds
-from lossproof.reference._interval import Interval, endpoints, working_precision
+from lossproof.reference._interval import Interval, UndecidedError, endpoints, working_precision
 from lossproof.reference._rounding import decimal_digits, round_to, same_cell
 from lossproof.spec import FORMATS
 
@@ -18,6 +18,7 @@ from lossproof.spec import FORMATS
 PRECISIONS = (113, 226, 452, 904, 1808, 3616)
 
 _GUARD_DIGITS = 6  # beyond those asked for
+_PAIR_DIGITS = 20  # of a number that is given as two float64
 
 # Far below half of the smallest subnormal float64 (2^-1075): what is smaller rounds to 0 in every type.
 _NEGLIGIBLE = -1400  # a power of 2
@@ -57,7 +58,13 @@ class Enclosure:
         return low if low == high or math.isnan(low) else None
 
     def float_pair(self) -> tuple[float, float]:
-        """Two float64 whose sum is the value to about 107 bits."""
+        """Two float64 whose sum is the midpoint to about 107 bits.
+
+        Raises:
+          UndecidedError: the enclosure has not even 20 digits in common: the midpoint would be a guess.
+        """
+        if not (self.is_special or self._is_negligible() or _is_narrow(self.low._mpf_, self.high._mpf_, _PAIR_DIGITS)):
+            raise UndecidedError(f"the exact answer is only known to lie between {self.low} and {self.high}")
         first = round_to(self.value, "float64")
         if not math.isfinite(first):
             return first, 0.0

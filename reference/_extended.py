@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lossproof.reference._inputs import Real, is_finite
-from lossproof.reference._interval import Interval, exact, total
+from lossproof.reference._interval import Interval, UndecidedError, exact, total
 
 
 def scaled(coefficient: Interval | float, value: Interval | float) -> Interval | float:
@@ -39,5 +39,5 @@ def _sign(factor: Interval | float) -> float:
     if factor == 0:
         return 0.0
     if not (factor > 0 or -factor > 0):
-        raise ArithmeticError("the sign of a coefficient is undecided")
+        raise UndecidedError("the sign of a coefficient is not known: its interval has 0 inside")
     return 1.0 if factor > 0 else -1.0

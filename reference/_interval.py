@@ -31,6 +31,10 @@ class _Precision(threading.local):
 _precision = _Precision()
 
 
+class UndecidedError(ArithmeticError):
+    """The last precision does not tell what the answer is."""
+
+
 class Interval:
     """The real numbers from `low` to `high`; without these two, unless both are the same, or one of them is 0.
 

@@ -67,12 +67,7 @@ class HardTarget(Target):
 
     def on_off(self) -> tuple[Interval, Interval]:
         """The weights of the target and of each other class."""
-        if self.classes == 1:
-            return exact(1), exact(0)  # STATE-6
-        e = exact(self.smoothing)
-        if self.convention.smoothing == "uniform":
-            return 1 - e + e / self.classes, e / self.classes
-        return 1 - e, e / (self.classes - 1)
+        return self.convention.on_off(exact(self.smoothing), self.classes)  # STATE-6
 
     def on_off_slopes(self) -> tuple[Interval, Interval]:
         """The derivatives of on and off by label_smoothing."""

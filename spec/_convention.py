@@ -1,7 +1,7 @@
 """What losses may do otherwise on purpose (CONV)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,23 @@ class Convention:
     add_z_loss: bool = True
     ignore_index: int | None = None
     reduction: Literal["sum", "mean", "batch_mean"] = "sum"
+
+    def on_off(self, label_smoothing: Any, classes: int) -> tuple[Any, Any]:
+        """The weights of the target and of each other class (VALUE-2, CONV-2, STATE-6).
+
+        Args:
+          label_smoothing: e in [0, 1], of a type that has arithmetic with integers.
+          classes: V >= 1.
+
+        Returns:
+          (on, off), of the type of label_smoothing.
+        """
+        if classes == 1:
+            return 0 * label_smoothing + 1, 0 * label_smoothing
+        if self.smoothing == "uniform":
+            off = label_smoothing / classes
+            return 1 - label_smoothing + off, off
+        return 1 - label_smoothing, label_smoothing / (classes - 1)
 
 
 LOSSPROOF = Convention()

@@ -29,7 +29,7 @@ VERDICTS = (
     NOT_APPLICABLE,
 )
 
-BREACHES = {FAIL, ERROR, UNEXPECTED_PASS}
+BREACHES = (FAIL, ERROR, UNEXPECTED_PASS)
 
 # Utilisation is counted in bins: n holds 2^((n-1)/2) < utilisation <= 2^(n/2), the last on either side all that is
 # beyond, and two more what has no logarithm.

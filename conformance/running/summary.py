@@ -60,7 +60,7 @@ class Summary:
     @property
     def is_broken(self) -> bool:
         """Whether a clause is broken."""
-        return bool({result.verdict for result in self._judging} & BREACHES)
+        return bool({result.verdict for result in self._judging} & {*BREACHES})
 
     def reasons(self) -> list[str]:
         """What was not judged as it should be, which leaves a run without a verdict where nothing is broken."""

@@ -8,6 +8,7 @@ from lossproof.spec import DENSE, FACTOR, TOKEN, WEIGHTED
 
 SHORT = {TOKEN: "token", WEIGHTED: "weighted", DENSE: "dense", FACTOR: "factor"}
 LOSSES = (TOKEN, WEIGHTED, DENSE)
+HARD = (TOKEN, WEIGHTED)  # whose targets may be numbers of classes
 
 # Most checks leave float16 to those of values, gradients and types: it is carried in float32 like bfloat16.
 THREE = ("bfloat16", "float32", "float64")

@@ -20,6 +20,7 @@ from lossproof.conformance.suite.checks.golden import golden_checks  # and this 
 from lossproof.conformance.suite.registry import SHORT, Unit, registered
 from lossproof.conformance.targets import NotApplicable, Target, Unsupported
 from lossproof.conformance.targets.programs.program import ProgramError
+from lossproof.reference import UndecidedError
 from lossproof.reference.bounds import JAX_CPU, Profile
 
 
@@ -65,7 +66,7 @@ def run_unit(
             run.tally.discharge(broken if violation.is_small else clauses, violation.subjects)
     except ProgramError as failure:
         verdict, message, broken = ERROR, str(failure), clauses
-    except VoidCaseError as void:
+    except (VoidCaseError, UndecidedError) as void:
         verdict, message = VOID, str(void)
     except Exception:  # noqa: BLE001  whatever the suite trips over becomes a verdict
         verdict, message = INTERNAL, traceback.format_exc()

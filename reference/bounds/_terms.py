@@ -117,12 +117,7 @@ class Terms:
     @cached_property
     def on_off(self) -> tuple[float, float]:
         """The weights of the target and of each other class."""
-        e = self.call.scalar("label_smoothing")
-        if self.classes == 1:
-            return 1.0, 0.0
-        if self.convention.smoothing == "uniform":
-            return 1 - e + e / self.classes, e / self.classes
-        return 1 - e, e / (self.classes - 1)
+        return self.convention.on_off(self.call.scalar("label_smoothing"), self.classes)
 
     @cached_property
     def q(self) -> Array:

@@ -97,12 +97,7 @@ class Problem:
         return ball(-on * _log(on) - (self.classes - 1) * off * _log(off), absolute=_ENTROPY_ERROR)
 
     def _on_off(self) -> tuple[Fraction, Fraction]:
-        if self.classes == 1:
-            return Fraction(1), Fraction(0)
-        if self.convention.smoothing == "uniform":
-            off = self.smoothing / self.classes
-            return 1 - self.smoothing + off, off
-        return 1 - self.smoothing, self.smoothing / (self.classes - 1)
+        return self.convention.on_off(self.smoothing, self.classes)
 
     @cached_property
     def divisor(self) -> Real:

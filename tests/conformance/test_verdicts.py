@@ -1,8 +1,10 @@
 """What a run says of a target: it conforms, it does not, or there is no verdict."""
 
+import mpmath
 import pytest
 
 from lossproof.conformance import Result, Summary, load_target
+from lossproof.conformance.judging.exact import as_pairs
 from lossproof.conformance.judging.judge import Violation, VoidCaseError
 from lossproof.conformance.judging.result import (
     ERROR,
@@ -20,6 +22,7 @@ from lossproof.conformance.running.selection import selected_units
 from lossproof.conformance.suite.registry import Check, Unit
 from lossproof.conformance.suite.units import run_unit
 from lossproof.conformance.targets import Offer, Target, Unsupported
+from lossproof.reference import Enclosure
 from lossproof.reference.bounds import profile, profile_names
 from lossproof.spec import TOKEN
 
@@ -49,6 +52,10 @@ def raising(error):
     return body
 
 
+def undecided(_):
+    as_pairs(Enclosure(mpmath.mpf(-1), mpmath.mpf(1)))
+
+
 def result(verdict, cases=1):
     return Result(f"group.name[token-{verdict}]", ("VALUE-1",), verdict, cases=cases)
 
@@ -62,6 +69,7 @@ def result(verdict, cases=1):
         (raising(Unsupported("not here")), UNSUPPORTED, "not here"),
         (raising(Violation("wrong")), FAIL, "wrong"),
         (raising(VoidCaseError("too loose")), VOID, "too loose"),
+        (undecided, VOID, "only known to lie between -1.0 and 1.0"),
         (raising(ZeroDivisionError("oh")), INTERNAL, "ZeroDivisionError: oh"),
     ],
 )

@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from lossproof.reference import FORMATS, Enclosure, round_to
+from lossproof.reference import FORMATS, Enclosure, UndecidedError, round_to
 from lossproof.reference._rounding import decimal_digits
 
 from ._neighbours import TYPES, rounding_interval
@@ -154,6 +154,18 @@ def test_radius_and_value_reach_both_ends():
         enclosure = Enclosure(low, high)
         assert 2 * fraction(enclosure.value) == fraction(low) + fraction(high)
         assert 2 * fraction(enclosure.radius) >= fraction(high) - fraction(low)
+
+
+def test_a_float_pair_is_never_a_guess():
+    """Fails when an answer that the last precision left open is given as its midpoint."""
+    wide = Enclosure(exact(Fraction(1)), exact(Fraction(1) + Fraction(1, 2**60)))
+    with pytest.raises(UndecidedError, match="only known to lie between 1"):
+        wide.float_pair()
+    across = Enclosure(exact(Fraction(-1, 2**200)), exact(Fraction(1, 2**200)))
+    with pytest.raises(UndecidedError):
+        across.float_pair()
+    negligible = Enclosure(exact(Fraction(-1, 2**1500)), exact(Fraction(1, 2**1500)))
+    assert negligible.float_pair() == (0.0, 0.0)
 
 
 def test_a_float_pair_holds_the_value_to_a_hundred_bits():

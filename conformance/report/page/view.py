@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from lossproof.conformance.judging.result import (
+    BREACHES as BREACHES,
     ERROR,
     EXPECTED_FAIL,
     FAIL,
@@ -39,7 +40,6 @@ SYMBOLS = {
     VOID: "?",
     INTERNAL: "?",
 }
-BREACHES = (FAIL, ERROR, UNEXPECTED_PASS)
 OWN_FAILURES = (VOID, INTERNAL)
 QUANTITIES = ("values", "gradients")
 DTYPES = ("float64", "float32", "bfloat16", "float16")

@@ -14,6 +14,7 @@ from lossproof.conformance.judging.draw import SHAPES, Options, cases
 from lossproof.conformance.judging.judge import VoidCaseError
 from lossproof.conformance.suite.asking.abilities import Abilities
 from lossproof.conformance.targets import OutsideLimits
+from lossproof.reference import UndecidedError
 from lossproof.spec import DENSE
 
 # Cases per exploration; a check may ask for a multiple. Smoke is no conformance result.
@@ -124,7 +125,7 @@ class Search(Abilities):
             self.calls.begin_draw()
             try:
                 examine(drawn)
-            except VoidCaseError as void:
+            except (VoidCaseError, UndecidedError) as void:
                 reason = str(void)
                 hypothesis.reject()
             except OutsideLimits as unfit:

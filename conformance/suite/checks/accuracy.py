@@ -6,11 +6,10 @@ from hypothesis import strategies as st
 from lossproof.conformance.judging.case import DTYPES, Case
 from lossproof.conformance.judging.draw import Options, generator, make, random_cotangents
 from lossproof.conformance.suite.asking.run import Run
-from lossproof.conformance.suite.registry import check
+from lossproof.conformance.suite.registry import HARD, check
 from lossproof.reference.bounds import smallest_normal
 from lossproof.spec import DENSE, TOKEN, WEIGHTED
 
-HARD = (TOKEN, WEIGHTED)
 LEADS = (3.0, 10.0, 20.0, 40.0, 80.0)
 
 

@@ -17,12 +17,11 @@ from lossproof.conformance.judging.draw import Options, generator, unit_cotangen
 from lossproof.conformance.judging.exact import Exact
 from lossproof.conformance.judging.judge import Violation, utilisation
 from lossproof.conformance.suite.asking.run import Run
-from lossproof.conformance.suite.registry import check
+from lossproof.conformance.suite.registry import HARD, check
 from lossproof.conformance.targets import Arrays, Unsupported
 from lossproof.reference.bounds import Grade, with_final_rounding
 from lossproof.spec import DENSE, FORMATS, OUTPUTS, TOKEN, WEIGHTED
 
-HARD = (TOKEN, WEIGHTED)
 ONE, TWO = ("float32",), ("bfloat16", "float32")  # one where a further shape must be compiled for
 SHAPE = ((4, 16),)  # this and the next are shapes that other checks have compiled for
 BATCH = ((2, 4, 16),)

@@ -12,12 +12,11 @@ from lossproof.conformance.judging.case import Case
 from lossproof.conformance.judging.draw import Options, cases, generator, random_cotangents, unit_cotangents
 from lossproof.conformance.suite.asking.run import Run, expects
 from lossproof.conformance.suite.checks.gradients import explore_hvp
-from lossproof.conformance.suite.registry import THREE, check
+from lossproof.conformance.suite.registry import HARD, THREE, check
 from lossproof.conformance.targets import Unsupported
 from lossproof.reference.bounds import Grade
 from lossproof.spec import DENSE, FURTHER, TOKEN, WEIGHTED
 
-HARD = (TOKEN, WEIGHTED)
 # One shape: each keyword's value is compiled anew.
 SHAPE = ((4, 16),)
 # Far enough for 1 - tanh^2 to vanish at 100, and another one for each way of carrying.

@@ -22,12 +22,11 @@ from lossproof.conformance.judging.language import (
     scalars,
 )
 from lossproof.conformance.suite.asking.run import Comparison, Run
-from lossproof.conformance.suite.registry import check
+from lossproof.conformance.suite.registry import HARD, check
 from lossproof.conformance.targets import Arrays, NotApplicable, Unsupported
 from lossproof.reference.bounds import Grade, with_final_rounding
 from lossproof.spec import DENSE, OUTPUTS, TOKEN, WEIGHTED
 
-HARD = (TOKEN, WEIGHTED)
 TWO = ("bfloat16", "float32")
 
 # Tokens and classes. The classes are those of Llama 3, T5, GPT-2 (a prime number) and Qwen 2.5.

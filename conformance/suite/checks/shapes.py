@@ -13,11 +13,10 @@ from lossproof.conformance.judging.draw import Options, make, unit_cotangents
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.suite.asking.run import Run, expects
 from lossproof.conformance.suite.asking.search import QUICK
-from lossproof.conformance.suite.registry import check
+from lossproof.conformance.suite.registry import HARD, check
 from lossproof.conformance.targets import Unsupported
-from lossproof.spec import DENSE, FURTHER, TOKEN, WEIGHTED
+from lossproof.spec import DENSE, FURTHER, TOKEN
 
-HARD = (TOKEN, WEIGHTED)
 ONE = ["float32"]
 
 

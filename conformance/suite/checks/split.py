@@ -15,11 +15,10 @@ from lossproof.conformance.judging.draw import Options, cases, generator, random
 from lossproof.conformance.suite.asking.run import Run, expects
 from lossproof.conformance.suite.checks.invariances import compare
 from lossproof.conformance.suite.checks.keywords import CAPS
-from lossproof.conformance.suite.registry import check
+from lossproof.conformance.suite.registry import HARD, check
 from lossproof.conformance.targets import Arrays, Split, Unsupported
 from lossproof.spec import DENSE, FURTHER, TOKEN, WEIGHTED
 
-HARD = (TOKEN, WEIGHTED)
 ONE, TWO = ("float32",), ("bfloat16", "float32")
 SHAPE, SINGLES = ((4, 16),), ((4, 8),)  # the second: one class for each of 8 devices
 CLASSES = ((4, 24),)  # for 8 devices or for 3

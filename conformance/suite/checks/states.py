@@ -12,12 +12,11 @@ from lossproof.conformance.judging.case import DTYPES, Array, Case
 from lossproof.conformance.judging.charges import BY_LOGITS, LOSS
 from lossproof.conformance.judging.draw import Options, make
 from lossproof.conformance.suite.asking.run import Run, expects
-from lossproof.conformance.suite.registry import check
+from lossproof.conformance.suite.registry import HARD, check
 from lossproof.conformance.targets import Unsupported
 from lossproof.reference.bounds import Grade
-from lossproof.spec import DENSE, FORMATS, TOKEN, WEIGHTED
+from lossproof.spec import DENSE, FORMATS, WEIGHTED
 
-HARD = (TOKEN, WEIGHTED)
 SHAPE = ((4, 16),)
 NAN_SHAPE, NAN_STEP = (5, 1009), 37
 

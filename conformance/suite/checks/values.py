@@ -4,11 +4,9 @@ from lossproof.conformance.judging.case import DTYPES, Case
 from lossproof.conformance.judging.charges import BITS
 from lossproof.conformance.judging.draw import Options, unit_cotangents
 from lossproof.conformance.suite.asking.run import Run, expects
-from lossproof.conformance.suite.registry import check
+from lossproof.conformance.suite.registry import HARD, check
 from lossproof.conformance.targets import Unsupported
 from lossproof.spec import DENSE, TOKEN, WEIGHTED
-
-HARD = (TOKEN, WEIGHTED)
 
 
 @check("values.hard_targets", "VALUE-1", functions=HARD, dtypes=tuple(DTYPES))

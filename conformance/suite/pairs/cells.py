@@ -14,13 +14,13 @@ from lossproof.conformance.judging.case import Array, Case, argument_dtype
 from lossproof.conformance.judging.exact import Exact, dot, exact_gradients, exact_hvp, exact_values
 from lossproof.conformance.judging.judge import Judgement, Violation, VoidCaseError, judge
 from lossproof.conformance.suite.asking.run import Run
+from lossproof.conformance.suite.pairs.speaking import UNTOLD, unspoken_of
 from lossproof.conformance.targets import Unsupported
+from lossproof.reference import UndecidedError
 from lossproof.reference.bounds import Grade, with_final_rounding
-from lossproof.spec import SCALARS, WEIGHTED
+from lossproof.spec import WEIGHTED
 
 SECOND = ("forward over reverse", "reverse over forward", "mixed")
-# By which nothing is said of the derivatives of undefined losses: STATE-3 speaks of rows of the logits gradient alone.
-_UNTOLD = {*SCALARS, "targets"}
 FEW_TOKENS = 4  # whose derivatives along tangents are judged, one by one
 
 
@@ -64,6 +64,8 @@ def look(run: Run, cell: Cell, seed: int) -> Seen:
     asked = calls(cell, seed, function_outputs)
     try:
         return Looking(run, cell, asked).seen()
+    except UndecidedError as error:
+        raise Unsupported(f"the reference cannot decide: {error}") from error
     except (OverflowError, ValueError) as error:
         if not _is_of_reference(error):
             raise
@@ -179,7 +181,7 @@ class Looking:
                 message = f"the derivative by {name} must be {wanted}, got {value.dtype.name}"
                 self._deviates(charges.DERIVATIVE_TYPES, message, case)
             self._count(charges.DERIVATIVE_TYPES)
-        silent = _unspoken_of(loss.high, cotangents, right)
+        silent = unspoken_of(loss.high, cotangents, right)
         spoken = {name: value for name, value in gradients.items() if name not in silent}
 
         def bounds(grade: Grade) -> dict[str, Array]:
@@ -204,7 +206,7 @@ class Looking:
     def _along_tangents(self, case: Case, exact: Case, along: Directions, moved: Mapping[str, Array]) -> None:
         run = self.run
         for index, one, tangents in _one_by_one(exact, along.tangents):
-            if set(tangents) <= _UNTOLD and np.any(np.isnan(exact_values(one, run.convention)["loss"].high)):
+            if set(tangents) <= UNTOLD and np.any(np.isnan(exact_values(one, run.convention)["loss"].high)):
                 continue
             for output, value in moved.items():
                 shape = () if exact.function == WEIGHTED else one.logits.shape[:-1]
@@ -322,19 +324,6 @@ def _alone(number: float) -> Exact:
 
 def _of_token(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in inputs.items() if name not in ("weights", "loss_normalizing_factor")}
-
-
-def _unspoken_of(losses: Array, cotangents: Mapping[str, Array], right: Mapping[str, Exact]) -> tuple[str, ...]:
-    """The arguments by which there are derivatives of which the specification says nothing."""
-    if np.any(np.isnan(losses)):
-        return tuple(_UNTOLD)
-    silent = []
-    if "loss" not in cotangents:
-        silent.append("label_smoothing")  # GRAD-4 speaks of the loss, whose slope may be infinite
-        silent += ["loss_normalizing_factor"] if np.any(np.isinf(losses)) else []  # 0 times an infinite loss
-    if "targets" in right and np.any(np.isnan(right["targets"].high)):
-        silent.append("targets")  # infinite, of either sign
-    return tuple(silent)
 
 
 def _one_by_one(case: Case, tangents: Mapping[str, Array]) -> Iterator[tuple[Any, Case, Mapping[str, Array]]]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import numpy as np
+
 from lossproof.conformance.coverage.cases import FUNCTIONS
 from lossproof.conformance.coverage.model import ABSENT, AXES, Cell, is_dense
+from lossproof.conformance.judging.case import Array
 from lossproof.conformance.judging.charges import (
     DERIVATIVE_TYPES,
     JVP,
@@ -16,7 +19,11 @@ from lossproof.conformance.judging.charges import (
     concerned,
     plain,
 )
+from lossproof.conformance.judging.exact import Exact
+from lossproof.spec import SCALARS
 
+# By which nothing is said of the derivatives of undefined losses: STATE-3 speaks of rows of the logits gradient alone.
+UNTOLD = {*SCALARS, "targets"}
 _EXCLUDING = ("below", "far", "beyond 32 bits")
 _MAPPING = ("scan", "checkpoint")
 
@@ -143,3 +150,16 @@ ALL = tuple(
         )
     )
 )
+
+
+def unspoken_of(losses: Array, cotangents: Mapping[str, Array], right: Mapping[str, Exact]) -> tuple[str, ...]:
+    """The arguments by which there are derivatives of which the specification says nothing."""
+    if np.any(np.isnan(losses)):
+        return tuple(UNTOLD)
+    silent = []
+    if "loss" not in cotangents:
+        silent.append("label_smoothing")  # GRAD-4 speaks of the loss, whose slope may be infinite
+        silent += ["loss_normalizing_factor"] if np.any(np.isinf(losses)) else []  # 0 times an infinite loss
+    if "targets" in right and np.any(np.isnan(right["targets"].high)):
+        silent.append("targets")  # infinite, of either sign
+    return tuple(silent)
