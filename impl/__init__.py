@@ -1,6 +1,6 @@
 """The loss itself: a weighted softmax cross-entropy in JAX, defined by SPEC.md for every input."""
 
-from lossproof.impl._dense_targets import cross_entropy_with_logits as cross_entropy_with_logits
+from lossproof.impl._dense_loss import cross_entropy_with_logits as cross_entropy_with_logits
 from lossproof.impl._normalizing_factors import (
     SpecialLossNormalizingFactor as SpecialLossNormalizingFactor,
     convert_special_loss_normalizing_factor_to_enum as convert_special_loss_normalizing_factor_to_enum,

@@ -17,9 +17,9 @@ from lossproof.impl._class_axis import over_devices
 from lossproof.impl._elementary import exp
 from lossproof.impl._form import Form, Gaps
 from lossproof.impl._platform import on_platform
-from lossproof.impl._softcap import through_cap
+from lossproof.impl._softcap import capped, through_cap
 from lossproof.impl._target_entry import without_target
-from lossproof.impl._xla_rows import capped, told_apart
+from lossproof.impl._xla_rows import told_apart
 
 Arguments = TypeVar("Arguments")
 

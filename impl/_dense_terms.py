@@ -8,17 +8,47 @@ from jax import Array
 
 from lossproof.impl._along_classes import read_again
 from lossproof.impl._class_axis import over_devices
-from lossproof.impl._class_sums import all_finite
+from lossproof.impl._class_sums import class_sum
 from lossproof.impl._form import Form
 from lossproof.impl._partitioning import beside
+from lossproof.impl._softcap import capped
 from lossproof.impl._softmax_row import SoftmaxRow, softmax_row
 from lossproof.impl._tangents import times
-from lossproof.impl._xla_rows import capped, is_below, told_apart
+from lossproof.impl._xla_rows import is_below, told_apart
 
 
 def is_dense(targets: Array) -> bool:
     """Whether targets are weights over the classes, not class numbers."""
     return bool(jnp.issubdtype(targets.dtype, jnp.floating))
+
+
+def half_dense_loss(form: Form, logits: Array, targets: Array, largest: Array, peak: Array, log_total: Array) -> Array:
+    """sum_j q_j (m - x_j + log s) / 2, [...], with 0 * inf = 0 (VALUE-7, STATE-1, STATE-2).
+
+    A quarter of a gap is finite unless x_j is -inf. Where it is not, q_j is multiplied by a large number, twice, which
+    is too much for any q_j but 0. The last product has to be infinite before it is added: it may be part of an FMA,
+    where inf and a finite number too large to be rounded add up to inf.
+    """
+    most = float(jnp.finfo(peak.dtype).max)
+
+    def terms(y: Array, q: Array, top: Array, m: Array, log_s: Array) -> Array:
+        y = y.astype(peak.dtype)
+        x = capped(y, None if form.softcap is None else -form.softcap)
+        quarter = told_apart(jnp.minimum(0.25 * m - 0.25 * x, most), top, y, form.softcap)
+        more = jnp.maximum(quarter - 0.5 * most, 1.0)
+        return ((q * more) * more) * (quarter + 0.25 * log_s)
+
+    return 2.0 * class_sum(form, terms, (logits, targets), (largest, peak, log_total))
+
+
+def mass(form: Form, targets: Array) -> Array:
+    """Q, [...]."""
+    return class_sum(form, lambda q: q, (targets,), ())
+
+
+def all_finite(form: Form, targets: Array) -> Array:
+    """Whether each of q_j is finite, bool [...]."""
+    return class_sum(form, lambda q: 0.0 * q, (targets,), ()) == 0.0
 
 
 def dense_row(form: Form, logits: Array, targets: Array) -> SoftmaxRow:

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from lossproof.impl._common import known_size
 from lossproof.impl._pairs import pair_sums
-from lossproof.impl._softmax import known_size
 
 WIDEST = {"float32": 12, "float64": 32}  # digits, in bits
 

@@ -12,9 +12,9 @@ from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 
 from lossproof.impl._arguments import ArgumentArray, as_array, cast
+from lossproof.impl._common import carried_type, known_size
 from lossproof.impl._partitioning import partitioned, total
 from lossproof.impl._segments import numbered, row_sums, segment_sums
-from lossproof.impl._softmax import carried_type, known_size
 from lossproof.impl._sums import exact_sum, headroom
 
 

@@ -17,6 +17,7 @@ from lossproof.impl._arguments import (
     concrete_label_smoothing,
 )
 from lossproof.impl._class_axis import number_of_classes
+from lossproof.impl._common import carried_type, defined
 from lossproof.impl._form import Form, Gaps, Spread
 from lossproof.impl._options import (
     canonical_also,
@@ -28,7 +29,6 @@ from lossproof.impl._options import (
 )
 from lossproof.impl._partitioning import inside_manual
 from lossproof.impl._smoothing import Smoothing, concrete_smoothing, traced_smoothing
-from lossproof.impl._softmax import carried_type, defined
 from lossproof.impl._token_terms import Inputs
 
 

@@ -13,7 +13,8 @@ from lossproof.impl._class_axis import merged, number_of_classes, own_targets
 from lossproof.impl._elementary import exp, log1p
 from lossproof.impl._form import Form
 from lossproof.impl._platform import on_platform
-from lossproof.impl._xla_rows import capped, finite_peak
+from lossproof.impl._softcap import capped
+from lossproof.impl._xla_rows import finite_peak
 
 
 class SoftmaxRow(NamedTuple):

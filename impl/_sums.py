@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lossproof.impl._common import known_size
 from lossproof.impl._digit_sums import digit_sum
 from lossproof.impl._pairs import pair_sums
 from lossproof.impl._platform import on_platform
-from lossproof.impl._softmax import known_size
 
 
 def headroom(terms: Array, axes: tuple[int, ...]) -> Array:

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from lossproof.impl._common import class_index
 from lossproof.impl._form import Form
 from lossproof.impl._platform import on_platform
-from lossproof.impl._softmax import class_index
 
 
 def without_target(form: Form, tangent: Array, targets: Array, logits_dtype: np.dtype) -> tuple[Array, Array]:

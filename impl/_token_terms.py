@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array, export
 
-from lossproof.impl import _class_targets, _dense_terms
+from lossproof.impl import _dense_terms, _hard_terms
 from lossproof.impl._along_classes import along_classes, along_dense_classes
 from lossproof.impl._class_axis import number_of_classes, own_targets
-from lossproof.impl._class_sums import half_dense_loss, mass
-from lossproof.impl._class_targets import ZLoss
-from lossproof.impl._dense_terms import along_targets, dense_row, is_dense
+from lossproof.impl._dense_terms import along_targets, dense_row, half_dense_loss, is_dense, mass
 from lossproof.impl._form import Form
+from lossproof.impl._hard_terms import ZLoss
 from lossproof.impl._partitioning import beside
 from lossproof.impl._smoothing import Smoothing
 from lossproof.impl._softmax_row import SoftmaxRow, softmax_row
@@ -81,8 +80,8 @@ def _terms(form: Form, inputs: Inputs, row: SoftmaxRow) -> TokenCrossEntropy:
         loss = 2.0 * half
         log_probability = -loss
     else:
-        loss, half = _class_targets.token_loss(inputs.smoothing, row, number_of_classes(form, inputs.logits))
-        log_probability = _class_targets.log_probability(row)
+        loss, half = _hard_terms.token_loss(inputs.smoothing, row, number_of_classes(form, inputs.logits))
+        log_probability = _hard_terms.log_probability(row)
     # [STATE-2, STATE-4] No inf - inf: mass on a mask outweighs a z that is beyond the largest float, and that any other
     # loss.
     both, is_masked = jnp.isinf(loss) & jnp.isinf(z), jnp.isinf(half)
@@ -154,7 +153,7 @@ def _token_terms_jvp(
                 dout = dout._replace(target_log_probability=dout.target_log_probability - along)
     elif inputs.smoothing is not None and is_present(dinputs.smoothing.label_smoothing):
         classes = number_of_classes(form, inputs.logits)
-        slope = _class_targets.slope_by_label_smoothing(form, inputs.smoothing, row, classes)
+        slope = _hard_terms.slope_by_label_smoothing(form, inputs.smoothing, row, classes)
         slope = _of_live(weightless, dead, slope)
         dloss = dloss + times(slope, dinputs.smoothing.label_smoothing)  # [GRAD-4]
     if is_present(dinputs.z_loss):
@@ -177,7 +176,7 @@ def _nan_of_undefined(row: SoftmaxRow, dead: Array, tangent: Array) -> Array:
 
 def _along_logits(form: Form, inputs: Inputs, dead: Array, row: SoftmaxRow, dlogits: Array) -> TokenCrossEntropy:
     """The tangents of all results (GRAD-1, GRAD-13)."""
-    z = _class_targets.z_loss_slope(jnp.where(dead, 0.0, inputs.z_loss), row) if form.has_z_loss else None
+    z = _hard_terms.z_loss_slope(jnp.where(dead, 0.0, inputs.z_loss), row) if form.has_z_loss else None
     sums = (_along_dense if is_dense(inputs.targets) else _along_hard)(form, inputs, dead, row, z, dlogits)
     dlog_z = sums.exponentials / row.total
     dz = jnp.zeros_like(dlog_z)
@@ -236,7 +235,7 @@ def _along_hard(form: Form, inputs: Inputs, dead: Array, row: SoftmaxRow, z: ZLo
         gap = jnp.minimum(2.0 * row.half_target_gap, float(jnp.finfo(gaps.dtype).max))
         gaps = gaps + (exponential * gap) * along.target
     return _Sums(
-        _class_targets.loss_along(smoothing, z, z_loss, row, along, classes),
+        _hard_terms.loss_along(smoothing, z, z_loss, row, along, classes),
         row.target_complement * along.target - others,
         along.exponentials + exponential * along.target,
         gaps,

@@ -8,11 +8,11 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from lossproof.impl._arguments import canonical_scalar, canonical_weights
+from lossproof.impl._common import carried_type
 from lossproof.impl._dense_terms import is_dense
 from lossproof.impl._form import Form, Spread
 from lossproof.impl._partitioning import partitioned, total
 from lossproof.impl._problem import Problem, canonical_problem, inputs_of
-from lossproof.impl._softmax import carried_type
 from lossproof.impl._token_terms import token_terms
 from lossproof.impl._weighted_totals import Batch, weighted_totals
 

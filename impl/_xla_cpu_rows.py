@@ -13,12 +13,13 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
+from lossproof.impl._common import carried_type, class_index, known_size
 from lossproof.impl._elementary import exp
 from lossproof.impl._form import Form, Gaps
-from lossproof.impl._softmax import carried_type, class_index, known_size
+from lossproof.impl._softcap import capped
 from lossproof.impl._xla_cpu_blocks import block_length
 from lossproof.impl._xla_cpu_sums import exponential_gaps
-from lossproof.impl._xla_rows import RowSums, capped, finite_peak
+from lossproof.impl._xla_rows import RowSums, finite_peak
 
 GROUPS = 8  # of rows, from each of which some are copied at once: so many shards of the rows copy their own
 BLOCK, COPIED, PARTS = 256, 2**20, 64  # of rows that are copied: the block; the numbers at once, and their share

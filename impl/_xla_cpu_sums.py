@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lossproof.impl._elementary import exp
+from lossproof.impl._softcap import capped
 from lossproof.impl._xla_cpu_blocks import block_length
-from lossproof.impl._xla_rows import FARTHEST, capped, told_apart
+from lossproof.impl._xla_rows import FARTHEST, told_apart
 
 USUAL, LONGEST = 1024, 4096  # of blocks: the library's sum of a longer formula is slow in shorter ones
 

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from lossproof.impl._elementary import exp, tanh
+from lossproof.impl._common import carried_type, class_index
+from lossproof.impl._elementary import exp
 from lossproof.impl._form import Form, Gaps
-from lossproof.impl._softmax import carried_type, class_index
+from lossproof.impl._softcap import capped
 
 FARTHEST = 1000.0  # of gaps whose exponential counts: from 746 on, it is 0 in any type
 
@@ -101,11 +102,3 @@ def told_apart(gap: Array, largest: Array, y: Array, softcap: float | None) -> A
     if softcap is None:
         return gap
     return gap * is_below(largest, y)
-
-
-def capped(x: Array, softcap: float | None) -> Array:
-    """softcap * tanh(x / softcap), but a -inf stays one; x itself without a cap."""
-    if softcap is None:
-        return x
-    # A minimum instead of a select, which XLA:CPU would write: x + the largest float is negative only at -inf.
-    return jnp.minimum(softcap * tanh(x / softcap), x + jnp.finfo(x.dtype).max)
