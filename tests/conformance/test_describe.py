@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from lossproof.conformance import load_target
 from lossproof.conformance.command._targets import targets
 from lossproof.conformance.targets import adapters as _adapters, describe
+from lossproof.conformance.targets._limits import Limits
 from lossproof.conformance.targets.adapters import ADAPTERS
 
 
@@ -47,9 +48,15 @@ def test_a_library_is_known_by_its_version():
             "subtract_entropy": False,
             "add_z_loss": False,
             "ignore_index": -100,
+            "reduction": "sum",
         },
+        "limits": Limits().to_json(),
         "functions": {
-            "token_cross_entropy": {"outputs": ["loss"], "arguments": ["logits", "targets", "label_smoothing"]}
+            "token_cross_entropy": {
+                "outputs": ["loss"],
+                "arguments": ["logits", "targets", "label_smoothing"],
+                "required": [],
+            }
         },
     }
     assert describe(load_target("lossproof"))["packages"]["lossproof"] == importlib.metadata.version("lossproof")
