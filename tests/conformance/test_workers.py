@@ -3,6 +3,8 @@
 import importlib.util
 import sys
 
+import hypothesis
+import pytest
 from hypothesis import strategies as st
 
 from lossproof.conformance import Request, Summary, run
@@ -44,6 +46,13 @@ def draws(seed):
     search, seen = Run(Target(), TOKEN, "float32", "standard", seed), []
     search.explore(st.tuples(st.integers(0, 2**32 - 1), st.floats(0.0, 1000.0, width=32)), seen.append)
     return seen
+
+
+def test_a_hook_that_has_moved_is_no_silence(monkeypatch):
+    """Fails when another version of Hypothesis makes seeds mean other cases, and nobody is told."""
+    monkeypatch.delattr("hypothesis.internal.conjecture.providers._get_local_constants")
+    with pytest.raises(RuntimeError, match=f"hypothesis {hypothesis.__version__} has moved the hook"):
+        draws(0)
 
 
 def test_draws_do_not_depend_on_what_else_is_loaded(tmp_path):

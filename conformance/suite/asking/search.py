@@ -147,17 +147,21 @@ class Search(Abilities):
 def _own_constants_only() -> Iterator[None]:
     """Keeps Hypothesis from mixing in numbers that it reads in the source of whatever modules are loaded.
 
-    Otherwise equal seeds draw different cases in different processes. The hook is private: where it is missing there is
-    nothing to turn off, and tests/conformance/test_workers.py tells if it was renamed.
+    Otherwise equal seeds draw different cases in different processes.
+
+    Raises:
+      RuntimeError: the hook, which is private, is not where it was.
     """
     try:
         from hypothesis.internal.conjecture import providers
         from hypothesis.internal.constants_ast import Constants
 
         saved = providers._get_local_constants  # noqa: SLF001
-    except (ImportError, AttributeError):
-        yield
-        return
+    except (ImportError, AttributeError) as moved:
+        raise RuntimeError(
+            f"hypothesis {hypothesis.__version__} has moved the hook that keeps it from constants of loaded modules, "
+            "without which equal seeds draw different cases: install another version, from 6.135 on"
+        ) from moved
     providers._get_local_constants = Constants  # noqa: SLF001
     try:
         yield
