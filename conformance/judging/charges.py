@@ -119,7 +119,7 @@ SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "DIFF-13": (WEIGHTS,),
     "DIFF-14": (by("label_smoothing"),),
 }
-assert set(SUBJECTS) == set(CLAUSES)
+assert set(SUBJECTS) == set(CLAUSES), f"SUBJECTS and SPEC.md differ in {sorted(set(SUBJECTS) ^ set(CLAUSES))}"
 
 # What a clause speaks of besides, as far as a target offers it: a pass does not need it, a deviation breaks the clause.
 _ALSO: Mapping[str, tuple[str, ...]] = {

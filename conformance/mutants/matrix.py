@@ -15,7 +15,7 @@ from lossproof.conformance.mutants._edit import Edit
 from lossproof.conformance.mutants.edits import MUTANTS
 from lossproof.conformance.mutants.killers import Killer, cells_of, rank, simplest_of
 from lossproof.conformance.mutants.load import load
-from lossproof.conformance.mutants.losses.benign import BENIGN
+from lossproof.conformance.mutants.losses import BENIGN
 from lossproof.conformance.mutants.meetings.meetings import MEETINGS
 from lossproof.conformance.suite.registry import Unit
 from lossproof.conformance.suite.units import all_units, collect_rarely, run_unit
