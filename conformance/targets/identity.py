@@ -4,7 +4,6 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
 import site
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lossproof import conformance, golden, reference, spec
 from lossproof.conformance.targets import TargetError
 
 _SECONDS = 120.0
@@ -58,11 +58,12 @@ def versions() -> dict[str, str]:
 
 
 def suite() -> str:
-    """A hash of the suite's own code, which changes while somebody works on it though its version does not."""
+    """A hash of the suite's own code and data, which change while somebody works on it though its version does not."""
     digest = hashlib.sha256()
-    for folder, _, names in sorted(os.walk(Path(__file__).parents[2], followlinks=True)):
-        for path in sorted(Path(folder, name) for name in names if name.endswith((".py", ".toml"))):
-            digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    for package in (spec, reference, golden, conformance):
+        for path in sorted(Path(package.__path__[0]).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from lossproof.conformance import Result
 from lossproof.conformance.judging.result import FAIL, PASS
 from lossproof.conformance.report import read
 from lossproof.conformance.report.hints import types_hint
+from lossproof.conformance.targets import identity
 
 from .conftest import LOSS
 
@@ -145,3 +147,18 @@ def test_smoke_has_a_verdict_soon(words):
     answer = checked(*words)
     assert answer.returncode == (1 if words[0] == "optax" else 0), answer.stdout
     assert time.monotonic() - started < 120  # 15 on a machine that does nothing else
+
+
+def test_the_suite_is_known_by_its_code_and_its_data(tmp_path, monkeypatch):
+    """Fails when results are kept although the cells, a vector, a mutant or SPEC.md has changed since."""
+    monkeypatch.setattr(identity, "spec", SimpleNamespace(__path__=[str(tmp_path)]))
+    seen = {identity.suite()}
+    for name in ("SPEC.md", "rows.json", "states.diff", "code.py", "profiles.toml"):
+        (tmp_path / name).write_text("old", encoding="utf-8")
+        seen.add(identity.suite())
+        (tmp_path / name).write_text("new", encoding="utf-8")
+        seen.add(identity.suite())
+    assert len(seen) == 11
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "code.pyc").write_bytes(b"compiled")
+    assert identity.suite() in seen
