@@ -96,7 +96,8 @@ class Enclosure:
         return _nudged(self.low, 1), _nudged(self.high, -1)
 
     def _is_negligible(self) -> bool:
-        return all(exponent + bits <= _NEGLIGIBLE for _, _, exponent, bits in (self.low._mpf_, self.high._mpf_))
+        ends = (self.low._mpf_, self.high._mpf_)
+        return all(end == libmp.fzero or end[2] + end[3] <= _NEGLIGIBLE for end in ends)
 
 
 def _nudged(number: Any, direction: int) -> Any:

@@ -164,8 +164,12 @@ def test_a_float_pair_is_never_a_guess():
     across = Enclosure(exact(Fraction(-1, 2**200)), exact(Fraction(1, 2**200)))
     with pytest.raises(UndecidedError):
         across.float_pair()
-    negligible = Enclosure(exact(Fraction(-1, 2**1500)), exact(Fraction(1, 2**1500)))
-    assert negligible.float_pair() == (0.0, 0.0)
+    for low in (Fraction(-1, 2**1500), Fraction(0)):
+        negligible = Enclosure(exact(low), exact(Fraction(1, 2**1500)))
+        assert negligible.is_tight(40) and negligible.float_pair() == (0.0, 0.0) and negligible.decimal(40) == "0"
+    for special in (math.inf, -math.inf, math.nan):
+        number = Enclosure(mpmath.mpf(special), mpmath.mpf(special))
+        assert str(number.float_pair()[0]) == str(special) and number.decimal(40) != "0"
 
 
 def test_a_float_pair_holds_the_value_to_a_hundred_bits():
