@@ -31,5 +31,5 @@ def units(only: tuple[str, ...], level: str, dtypes: str) -> None:
         fail_usage(str(error))
 
 
-for command in (check, compare_command, explain, golden_cli, mutants, targets):
-    cli.add_command(command)
+for _command in (check, compare_command, explain, golden_cli, mutants, targets):
+    cli.add_command(_command)

@@ -29,10 +29,10 @@ class Violation(Exception):
         clauses: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
-        self.subjects = tuple(subjects)
-        self.is_small = is_small
-        self.case = case
-        self.clauses = tuple(clauses)
+        self.subjects: tuple[str, ...] = tuple(subjects)
+        self.is_small: bool = is_small
+        self.case: Case | None = case
+        self.clauses: tuple[str, ...] = tuple(clauses)
 
 
 class VoidCaseError(Exception):

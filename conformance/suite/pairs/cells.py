@@ -87,7 +87,9 @@ class Looking:
     """
 
     def __init__(self, run: Run, cell: Cell, asked: Calls) -> None:
-        self.run, self.cell, self.asked = run, cell, asked
+        self.run: Run = run
+        self.cell: Cell = cell
+        self.asked: Calls = asked
         self.compared: dict[str, int] = {}
         self.deviations: list[Deviation] = []
 

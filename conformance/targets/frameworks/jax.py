@@ -32,10 +32,10 @@ class JaxTarget(PythonTarget):
     """Functions that take and return JAX arrays."""
 
     array = "a JAX array"
-    packages = ("jax", "jaxlib")
-    transforms = AXES["transform"]
+    packages: Sequence[str] | Mapping[str, str] = ("jax", "jaxlib")
+    transforms: Sequence[str] = AXES["transform"]
     chooses_arguments = True
-    derivatives = AXES["derivative"]
+    derivatives: Sequence[str] = AXES["derivative"]
     has_wide_types = False
 
     def __init__(

@@ -26,7 +26,7 @@ class NumpyTarget(PythonTarget):
     """
 
     array = "a NumPy array"
-    packages = ("numpy",)
+    packages: Sequence[str] | Mapping[str, str] = ("numpy",)
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ class TorchTarget(PythonTarget):
     """
 
     array = "a torch tensor"
-    packages = ("torch",)
+    packages: Sequence[str] | Mapping[str, str] = ("torch",)
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import numpy as np
 from lossproof.conformance.judging.case import Case, argument_dtype
 from lossproof.conformance.judging.judge import Violation
 from lossproof.conformance.targets._convention import parse_convention
+from lossproof.conformance.targets._limits import Limits
 from lossproof.conformance.targets._target import Arrays, Offer, Target, TargetError, Unsupported
 from lossproof.conformance.targets.probing.declaration import read_limits
 from lossproof.conformance.targets.programs._wire import (
@@ -47,7 +48,7 @@ class ExecTarget(Target):
     """
 
     def __init__(self, command: str, convention: Convention | None = None, seconds: float = SECONDS) -> None:
-        self.name = f"exec:{command}"
+        self.name: str = f"exec:{command}"
         if convention is not None:
             raise TargetError(f"{self.name} declares its own convention: leave the convention options out")
         self._words: Sequence[str] = _words(command)
@@ -59,16 +60,16 @@ class ExecTarget(Target):
         except ProgramError as error:
             raise TargetError(f"{self.name} {error}") from error
         declared = self._declaration
-        self.dtypes = tuple(declared["dtypes"])
-        self.offers = {
+        self.dtypes: Sequence[str] = tuple(declared["dtypes"])
+        self.offers: Mapping[str, Offer] = {
             function: Offer(tuple(offer["outputs"]), tuple(offer["arguments"]), tuple(offer.get("required", ())))
             for function, offer in declared["functions"].items()
         }
-        self.packages = declared.get("packages", {})
-        self.sources = tuple(Path(word) for word in self._words if Path(word).is_file())
+        self.packages: Sequence[str] | Mapping[str, str] = declared.get("packages", {})
+        self.sources: Sequence[Path] = tuple(Path(word) for word in self._words if Path(word).is_file())
         self._derivatives: Sequence[str] = declared.get("derivatives", ())
         scalars = {name for offer in self.offers.values() for name in offer.arguments if name in SCALARS}
-        self.scalars_differentiable = bool(scalars) and scalars <= set(self._derivatives)
+        self.scalars_differentiable: bool = bool(scalars) and scalars <= set(self._derivatives)
 
     def values(self, case: Case) -> Arrays:
         return self._outputs(case, self._request("values", case))
@@ -144,8 +145,8 @@ class ExecTarget(Target):
         check_declaration(declaration)
         try:
             convention = parse_convention(declaration.get("convention", "")) or LOSSPROOF
-            self.convention = replace(convention, reduction=declaration.get("reduction", "sum"))
-            self.limits = read_limits(declaration.get("limits", {}))
+            self.convention: Convention = replace(convention, reduction=declaration.get("reduction", "sum"))
+            self.limits: Limits = read_limits(declaration.get("limits", {}))
         except TargetError as error:
             raise ProgramError(f"answered hello with an {error}") from error
         except TypeError as error:
