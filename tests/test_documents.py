@@ -35,6 +35,24 @@ def test_an_example_outside_a_fence_is_found():
     assert quoted("```python\n>>> 1\n1\n\n```\n\n>>> 2\n2\n\n    >>> 3\n    3\n") == [7]
 
 
+def lost(text: str) -> list[str]:
+    """The files of the project's own folders that a text names in code, and that are not there; * stands for any."""
+    named = re.findall(r"`((?:benchmarks|conformance|docs|examples|golden|impl|reference|spec|tests)/[\w./*-]+)`", text)
+    return [name for name in named if not list(ROOT.glob(name))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_that_are_named_are_there(path):
+    """Fails when a file has moved, and a document sends its reader to where it was."""
+    assert lost(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_lost_file_is_found():
+    """Fails when the test above cannot fail."""
+    text = "`impl/_xla_*.py`, `docs/running.md`, `conformance/_charges.py`, `golden/vectors/*.xml` and `token_loss.py`"
+    assert lost(text) == ["conformance/_charges.py", "golden/vectors/*.xml"]
+
+
 def wide(text: str) -> list[int]:
     """The numbers of the lines of prose that are too wide: not of code, not of tables, and of more than one word."""
     found, fenced, block = [], False, True  # what is indented after an empty line is code, up to the next paragraph
